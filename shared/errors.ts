@@ -1,0 +1,139 @@
+/**
+ * Every way Coffer can fail, by a stable code.
+ *
+ * `retry` is the failure class of a run: `never` ends it at once, `backoff` lets the catalog schedule another attempt.
+ * `status` is the HTTP status that the producer answers with. `remedy` is what the reader should do next; it is shown
+ * beside the message everywhere and listed in `docs/errors.md` (a test compares the two).
+ */
+export const FAILURES = {
+  CONFIG_INVALID: { retry: 'never', status: 500, remedy: 'correct the named variables and start again' },
+  REQUEST_INVALID: { retry: 'never', status: 422, remedy: 'correct the named fields and send the request again' },
+  REQUEST_MALFORMED: { retry: 'never', status: 400, remedy: 'send a well-formed JSON object' },
+  REQUEST_TOO_LARGE: { retry: 'never', status: 413, remedy: 'send a smaller request body' },
+  MEDIA_TYPE_UNSUPPORTED: { retry: 'never', status: 415, remedy: 'send the body with content-type application/json' },
+  UNAUTHENTICATED: {
+    retry: 'never',
+    status: 401,
+    remedy: 'send a valid token in the header "Authorization: Token <token>"',
+  },
+  FORBIDDEN: { retry: 'never', status: 403, remedy: 'use a token whose role allows this' },
+  NOT_FOUND: { retry: 'never', status: 404, remedy: 'check the id; list the resource to see what exists' },
+  METHOD_NOT_ALLOWED: { retry: 'never', status: 405, remedy: 'use one of the methods in the Allow header' },
+  CONFLICT: { retry: 'never', status: 409, remedy: 'read the current state of the resource, then decide again' },
+  LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
+  SERVICE_UNAVAILABLE: { retry: 'backoff', status: 503, remedy: 'try again; if it lasts, look at /readyz' },
+  INTERNAL: { retry: 'backoff', status: 500, remedy: 'look for the request id in the log of the process' },
+
+  CONNECTION_INVALID: { retry: 'never', status: 422, remedy: 'correct the connection of the service instance' },
+  CONNECTION_REFUSED_BY_POLICY: {
+    retry: 'never',
+    status: 422,
+    remedy: 'use a connection that the operator allows (COFFER_MEDIA_ROOTS for folders)',
+  },
+  SOURCE_AUTH_FAILED: { retry: 'never', status: 502, remedy: 'correct the user or password of the connection' },
+  SOURCE_DATABASE_UNKNOWN: { retry: 'never', status: 502, remedy: 'correct the database name of the connection' },
+  SOURCE_PERMISSION_DENIED: {
+    retry: 'never',
+    status: 502,
+    remedy: 'grant the role of the connection the right to read everything (pg_read_all_data)',
+  },
+  SOURCE_UNREACHABLE: {
+    retry: 'backoff',
+    status: 502,
+    remedy: 'check that the server runs and that host, port and TLS mode of the connection are right',
+  },
+  SOURCE_LOCKED: { retry: 'backoff', status: 502, remedy: 'end the session that holds the lock, then retry' },
+  SERVER_VERSION_UNSUPPORTED: {
+    retry: 'never',
+    status: 502,
+    remedy: "install the client tools of the server's major version (for example postgresql-client-<major>)",
+  },
+  CLIENT_MISSING: { retry: 'never', status: 500, remedy: 'install the named program on the machine of the worker' },
+  DUMP_FAILED: { retry: 'backoff', status: 500, remedy: "read the tail of the dump program's own message" },
+  DUMP_INVALID: { retry: 'backoff', status: 500, remedy: 'the dump does not parse; retry, then report it' },
+  MEDIA_ROOT_MISSING: {
+    retry: 'never',
+    status: 502,
+    remedy: 'create or mount the folder on the machine of the worker, or correct the connection',
+  },
+  MEDIA_EMPTIED: {
+    retry: 'never',
+    status: 502,
+    remedy: 'check that the folder is mounted; it had files at the last backup and has none now',
+  },
+  MEDIA_UNREADABLE: { retry: 'backoff', status: 502, remedy: "let the worker's user read the folder" },
+  ARCHIVE_INVALID: { retry: 'backoff', status: 500, remedy: 'the archive does not parse; retry, then report it' },
+
+  STORE_UNREACHABLE: { retry: 'backoff', status: 503, remedy: "check the store's endpoint and the network" },
+  STORE_REFUSED: {
+    retry: 'never',
+    status: 502,
+    remedy: 'check bucket, credentials and settings of the store (COFFER_STORAGE_URL)',
+  },
+  STORE_FULL: { retry: 'backoff', status: 507, remedy: 'free space in the store, then retry' },
+  OBJECT_NOT_FOUND: { retry: 'never', status: 404, remedy: 'run a check of the store against the catalog' },
+  OBJECT_TOO_LARGE: {
+    retry: 'never',
+    status: 500,
+    remedy: 'raise maxParts of the store if the server allows more parts',
+  },
+  ARTIFACT_CORRUPT: { retry: 'never', status: 500, remedy: 'use another backup and keep this one for examination' },
+  KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
+  KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
+
+  TARGET_NOT_EMPTY: { retry: 'never', status: 409, remedy: 'restore into an empty database or an empty folder' },
+  TARGET_INCOMPATIBLE: { retry: 'never', status: 409, remedy: 'restore into a server that meets the named findings' },
+  RESTORE_FAILED: {
+    retry: 'never',
+    status: 500,
+    remedy: 'read the message of the restore program; the target is named',
+  },
+  RESTORE_MISMATCH: {
+    retry: 'never',
+    status: 500,
+    remedy: 'the restored data differs from what was recorded; do not use the target',
+  },
+
+  RUN_FENCED: { retry: 'never', status: 409, remedy: 'none needed: another attempt has taken over' },
+  RUN_CANCELLED: { retry: 'never', status: 409, remedy: 'none needed: it was cancelled on request' },
+  RUN_STALLED: { retry: 'backoff', status: 500, remedy: 'look at locks and network of the source; no bytes moved' },
+  RUN_DEADLINE: { retry: 'backoff', status: 500, remedy: 'raise the deadline or find out why the run is so slow' },
+  RUN_ABANDONED: { retry: 'backoff', status: 500, remedy: 'look at the log of the worker that died' },
+  WORKER_STOPPED: { retry: 'backoff', status: 503, remedy: 'none needed: another worker takes it up' },
+} as const satisfies Record<string, { retry: 'never' | 'backoff'; status: number; remedy: string }>
+
+export type FailureCode = keyof typeof FAILURES
+
+export interface ErrorDetails {
+  /** Values for the reader and for `details` of a problem document. Never a secret. */
+  details?: Record<string, unknown>
+  cause?: unknown
+}
+
+/** The one error class. The message says what happened and on what, in lower case, without a full stop. */
+export class CofferError extends Error {
+  readonly code: FailureCode
+  readonly details: Record<string, unknown>
+
+  constructor(code: FailureCode, message: string, { details = {}, cause }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'CofferError'
+    this.code = code
+    this.details = details
+  }
+
+  get remedy(): string {
+    return FAILURES[this.code].remedy
+  }
+
+  get retry(): 'never' | 'backoff' {
+    return FAILURES[this.code].retry
+  }
+}
+
+/** Anything thrown, as a CofferError: one of ours as it is, everything else as INTERNAL with its cause kept. */
+export function toCofferError(thrown: unknown): CofferError {
+  if (thrown instanceof CofferError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new CofferError('INTERNAL', message, { cause: thrown })
+}
