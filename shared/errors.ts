@@ -100,6 +100,18 @@ export const FAILURES = {
   RUN_DEADLINE: { retry: 'backoff', status: 500, remedy: 'raise the deadline or find out why the run is so slow' },
   RUN_ABANDONED: { retry: 'backoff', status: 500, remedy: 'look at the log of the worker that died' },
   WORKER_STOPPED: { retry: 'backoff', status: 503, remedy: 'none needed: another worker takes it up' },
+
+  USAGE_INVALID: { retry: 'never', status: 400, remedy: 'run the command with --help to see how it is used' },
+  PRODUCER_UNREACHABLE: {
+    retry: 'backoff',
+    status: 503,
+    remedy: 'start it with "npm run up", or set COFFER_URL to the address where it listens',
+  },
+  ANSWER_INVALID: { retry: 'never', status: 502, remedy: 'check that COFFER_URL is the address of a Coffer producer' },
+  WAIT_TIMED_OUT: { retry: 'never', status: 504, remedy: 'it goes on without you; ask for its state later' },
+  DOWNLOAD_BROKEN: { retry: 'backoff', status: 502, remedy: 'download it again' },
+  OUTPUT_EXISTS: { retry: 'never', status: 409, remedy: 'choose another --output, or move the file away' },
+  OUTPUT_FAILED: { retry: 'never', status: 500, remedy: 'choose an --output that has space and can be written' },
 } as const satisfies Record<string, { retry: 'never' | 'backoff'; status: number; remedy: string }>
 
 export type FailureCode = keyof typeof FAILURES
