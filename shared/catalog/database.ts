@@ -1,0 +1,127 @@
+import pg from 'pg'
+import { CofferError } from '../errors.ts'
+
+/** What a query needs: the catalog itself, or a transaction of it. */
+export interface Db {
+  query<Row extends object = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+export interface Catalog extends Db {
+  /** Runs all of `work` in one transaction; a deadlock or serialization failure runs it again, so it may have no other effects. */
+  transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  /** Runs `work` if no other process holds the lock of this name; returns null without running it otherwise. */
+  exclusively<T>(name: string, work: () => Promise<T>): Promise<T | null>
+  close(): Promise<void>
+}
+
+const RETRYABLE = new Set(['40001', '40P01'])
+const TRANSACTION_TRIES = 5
+
+// bigint columns hold byte counts, which stay far below 2^53.
+const types = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8
+      ? Number
+      : oid === pg.types.builtins.DATE
+        ? String
+        : (pg.types.getTypeParser(oid, format) as unknown),
+} as pg.CustomTypesConfig
+
+export interface CatalogOptions {
+  url: string
+  maxConnections: number
+  onError: (error: Error) => void
+}
+
+export function openCatalog({ url, maxConnections, onError }: CatalogOptions): Catalog {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
+    idle_in_transaction_session_timeout: 60_000,
+    types,
+  })
+  pool.on('error', onError)
+  return {
+    query: (text, values) => run(pool, text, values),
+    transaction: (work) => retrying(() => transaction(pool, work)),
+    exclusively: (name, work) => exclusively(pool, name, work),
+    close: () => pool.end(),
+  }
+}
+
+async function run<Row extends object>(
+  runner: pg.Pool | pg.PoolClient,
+  text: string,
+  values?: readonly unknown[],
+): Promise<Row[]> {
+  const result = await runner.query<Row>(text, values === undefined ? undefined : [...values])
+  return result.rows
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (cause) {
+    throw new CofferError('SERVICE_UNAVAILABLE', 'the catalog database does not answer', { cause })
+  }
+}
+
+async function transaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
+  const client = await connect(pool)
+  let broken: Error | undefined
+  try {
+    await client.query('BEGIN')
+    const result = await work({ query: (text, values) => run(client, text, values) })
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch((rollbackError: unknown) => {
+      broken = rollbackError as Error
+    })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tries === TRANSACTION_TRIES || !RETRYABLE.has(sqlState(error))) throw error
+    }
+  }
+}
+
+async function exclusively<T>(pool: pg.Pool, name: string, work: () => Promise<T>): Promise<T | null> {
+  const client = await connect(pool)
+  let broken: Error | undefined
+  try {
+    const [row] = await run<{ locked: boolean }>(client, 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked', [name])
+    if (!row?.locked) return null
+    try {
+      return await work()
+    } finally {
+      // A session that could not unlock is thrown away, and its lock with it.
+      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]).catch((error: unknown) => {
+        broken = error as Error
+      })
+    }
+  } finally {
+    client.release(broken)
+  }
+}
+
+/** The SQLSTATE of a thrown value, or the empty string. */
+export function sqlState(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+/** The constraint that a thrown unique violation names, or the empty string. */
+export function violatedConstraint(error: unknown): string {
+  if (sqlState(error) !== '23505') return ''
+  return error instanceof Error && 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : ''
+}

@@ -1,0 +1,89 @@
+import { Queue, type JobsOptions } from 'bullmq'
+import { Redis } from 'ioredis'
+import { CofferError } from './errors.ts'
+
+/** All of Coffer's queues that have work today. Redis is a doorbell: job data holds ids only, and all of it may be lost at any moment. */
+export const QUEUE_NAMES = ['dump', 'media-archive', 'restore'] as const
+export type QueueName = (typeof QUEUE_NAMES)[number]
+
+/** What a job says: which row, and which attempt of it this bell rings for. Everything else is read from the catalog. */
+export interface JobData {
+  id: string
+  attempt: number
+}
+
+export interface Bell {
+  queue: QueueName
+  /** `<row id>-<attempt>`: the same bell rung twice is one job. */
+  jobId: string
+  /** For people who read Bull Board: `live · shop · DEFAULT`. */
+  name: string
+  data: JobData
+  delayMs: number
+}
+
+export interface Queues {
+  /** Puts the job on its queue unless it waits or runs there already. Rejects within the deadline also when Redis hangs. */
+  ring(bell: Bell): Promise<void>
+  readonly all: readonly Queue[]
+  close(): Promise<void>
+}
+
+const RING_DEADLINE_MS = 2_000
+export const KEEP_JOBS: JobsOptions = {
+  attempts: 1,
+  removeOnComplete: { age: 86_400, count: 1_000 },
+  removeOnFail: { age: 14 * 86_400, count: 5_000 },
+}
+
+/** For those who enqueue: fails fast instead of waiting for a Redis that is away. */
+export function openQueues(redisUrl: string, onError: (error: Error) => void): Queues {
+  const connection = new Redis(redisUrl, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    connectTimeout: RING_DEADLINE_MS,
+    commandTimeout: RING_DEADLINE_MS,
+    retryStrategy: (tries) => Math.min(tries * 200, 2_000),
+  })
+  connection.on('error', onError)
+  const queues = new Map(
+    QUEUE_NAMES.map((name) => [name, new Queue<JobData>(name, { connection, skipVersionCheck: true })]),
+  )
+  for (const queue of queues.values()) queue.on('error', onError)
+  return {
+    ring: (bell) => withDeadline(ring(queues.get(bell.queue), bell), bell),
+    all: [...queues.values()],
+    async close() {
+      await Promise.allSettled([...queues.values()].map((queue) => queue.close()))
+      connection.disconnect()
+    },
+  }
+}
+
+async function ring(queue: Queue<JobData> | undefined, { jobId, name, data, delayMs }: Bell): Promise<void> {
+  if (!queue) throw new CofferError('INTERNAL', `no such queue for job ${jobId}`)
+  // A finished job that is still kept would swallow the new one of the same id in silence.
+  const kept = await queue.getJob(jobId)
+  if (kept && ['completed', 'failed'].includes(await kept.getState())) await kept.remove()
+  await queue.add(name, data, { ...KEEP_JOBS, jobId, delay: delayMs })
+}
+
+async function withDeadline(work: Promise<void>, bell: Bell): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new CofferError(
+          'SERVICE_UNAVAILABLE',
+          `Redis did not take job ${bell.jobId} of ${bell.queue} in ${RING_DEADLINE_MS} ms`,
+        ),
+      )
+    }, RING_DEADLINE_MS)
+  })
+  try {
+    await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+    work.catch(() => undefined)
+  }
+}
