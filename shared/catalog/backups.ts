@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto'
+import { policyClassOf, type Outcome, type State, type Trigger } from '../domain/states.ts'
+import { CofferError } from '../errors.ts'
+import type { Catalog, Db } from './database.ts'
+import { ringServiceInstanceBackups } from './outbox.ts'
+import { isUuid, type Page, type Scope } from './scope.ts'
+
+/** A backup as the API shows it. `size` is the sum of the stored sizes in bytes, null until something is stored. */
+export interface BackupView {
+  uuid: string
+  environment: string
+  state: State
+  success: Outcome | null
+  trigger: Trigger
+  notes: string
+  service_instance_backups: string[]
+  size: number | null
+  created_at: Date
+  ended_at: Date | null
+  scheduled_for_deletion_at: Date | null
+}
+
+const VIEW = `
+  SELECT b.id AS uuid, b.environment_id AS environment, b.state, b.success, b.trigger, b.notes,
+         s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at
+    FROM backups b
+    JOIN environments e ON e.id = b.environment_id
+    JOIN applications a ON a.id = e.application_id
+   CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size
+                         FROM service_instance_backups WHERE backup_id = b.id) s`
+
+export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {
+  const [row] = isUuid(id)
+    ? await db.query<BackupView>(`${VIEW} WHERE b.id = $1 AND ($2::uuid IS NULL OR a.organisation_id = $2)`, [
+        id,
+        scope.organisationId,
+      ])
+    : []
+  if (!row) throw new CofferError('NOT_FOUND', `there is no backup ${id}`)
+  return row
+}
+
+export interface BackupFilter {
+  scope: Scope
+  environmentId?: string | undefined
+  state?: string | undefined
+  page: Page
+}
+
+/** Newest first. */
+export async function listBackups(db: Db, filter: BackupFilter): Promise<{ rows: BackupView[]; count: number }> {
+  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1)
+      AND ($2::uuid IS NULL OR b.environment_id = $2) AND ($3::text IS NULL OR b.state = $3)`
+  const values = [filter.scope.organisationId, filter.environmentId ?? null, filter.state ?? null]
+  const rows = await db.query<BackupView>(`${VIEW} ${where} ORDER BY b.created_at DESC, b.id LIMIT $4 OFFSET $5`, [
+    ...values,
+    filter.page.limit,
+    filter.page.offset,
+  ])
+  const [total] = await db.query<{ count: number }>(
+    `SELECT count(*) FROM backups b JOIN environments e ON e.id = b.environment_id
+       JOIN applications a ON a.id = e.application_id ${where}`,
+    values,
+  )
+  return { rows, count: total?.count ?? 0 }
+}
+
+export interface NewBackup {
+  environmentId: string
+  /** Ids of service instances; absent or empty: all of the environment's. */
+  services?: readonly string[] | undefined
+  trigger: Trigger
+  notes: string
+  scheduledForDeletionAt: Date | null
+  maxTries: number
+  scope: Scope
+  now: Date
+}
+
+/**
+ * One transaction: the backup, one service-instance backup for each service instance, and their doorbells.
+ * @throws NOT_FOUND (environment or service), CONFLICT (nothing to back up)
+ */
+export function createBackup(catalog: Catalog, input: NewBackup): Promise<BackupView> {
+  return catalog.transaction(async (tx) => {
+    const timezone = await environmentTimezone(tx, input)
+    const services = await chosenServices(tx, input)
+    const id = randomUUID()
+    await tx.query(
+      `INSERT INTO backups (id, environment_id, state, trigger, policy_class, notes, bucket_date, scheduled_for_deletion_at, created_at)
+       VALUES ($1, $2, 'QUEUED', $3, $4, $5, ($6::timestamptz AT TIME ZONE $7)::date, $8, $6)`,
+      [
+        id,
+        input.environmentId,
+        input.trigger,
+        policyClassOf(input.trigger, input.scheduledForDeletionAt !== null),
+        input.notes,
+        input.now,
+        timezone,
+        input.scheduledForDeletionAt,
+      ],
+    )
+    const siblings = await tx.query<{ id: string }>(
+      `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at)
+       SELECT gen_random_uuid(), $1, service, $3, $4 FROM unnest($2::uuid[]) AS service RETURNING id`,
+      [id, services, input.maxTries, input.now],
+    )
+    await ringServiceInstanceBackups(
+      tx,
+      siblings.map((sibling) => sibling.id),
+    )
+    return getBackup(tx, id, input.scope)
+  })
+}
+
+async function environmentTimezone(tx: Db, { environmentId, scope }: NewBackup): Promise<string> {
+  const [row] = isUuid(environmentId)
+    ? await tx.query<{ timezone: string }>(
+        `SELECT e.timezone FROM environments e JOIN applications a ON a.id = e.application_id
+          WHERE e.id = $1 AND e.deleted_at IS NULL AND a.deleted_at IS NULL
+            AND ($2::uuid IS NULL OR a.organisation_id = $2) FOR SHARE OF e`,
+        [environmentId, scope.organisationId],
+      )
+    : []
+  if (!row) throw new CofferError('NOT_FOUND', `there is no environment ${environmentId}`)
+  return row.timezone
+}
+
+async function chosenServices(tx: Db, { environmentId, services = [] }: NewBackup): Promise<string[]> {
+  const rows = await tx.query<{ id: string }>(
+    'SELECT id FROM service_instances WHERE environment_id = $1 AND deleted_at IS NULL ORDER BY type, prefix',
+    [environmentId],
+  )
+  const known = new Set(rows.map((row) => row.id))
+  const unknown = services.filter((id) => !known.has(id.toLowerCase()))
+  if (unknown.length > 0)
+    throw new CofferError('NOT_FOUND', `environment ${environmentId} has no service instance ${unknown.join(', ')}`)
+  if (known.size === 0)
+    throw new CofferError(
+      'CONFLICT',
+      `environment ${environmentId} has no service instance, so there is nothing to back up`,
+    )
+  return services.length === 0 ? [...known] : [...new Set(services.map((id) => id.toLowerCase()))]
+}

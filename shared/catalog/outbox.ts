@@ -1,0 +1,96 @@
+import type { Bell, QueueName } from '../queues.ts'
+import type { Catalog, Db } from './database.ts'
+
+const BATCH = 100
+
+/** Names a job as people read it in Bull Board: environment, application, service prefix. */
+const JOB_NAME = `e.slug || ' · ' || a.slug || ' · ' || si.prefix`
+
+/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. */
+export async function ringServiceInstanceBackups(tx: Db, ids: readonly string[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (queue, job_id, name, data, not_before)
+     SELECT CASE si.type WHEN 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
+            jsonb_build_object('id', s.id, 'attempt', s.attempt + 1), s.not_before
+       FROM service_instance_backups s
+       JOIN service_instances si ON si.id = s.service_instance_id
+       JOIN environments e ON e.id = si.environment_id
+       JOIN applications a ON a.id = e.application_id
+      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED'`,
+    [ids],
+  )
+}
+
+export async function ringServiceInstanceRestores(tx: Db, ids: readonly string[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (queue, job_id, name, data)
+     SELECT 'restore', r.id || '-' || r.attempt + 1, ${JOB_NAME}, jsonb_build_object('id', r.id, 'attempt', r.attempt + 1)
+       FROM service_instance_restores r
+       JOIN service_instances si ON si.id = r.service_instance_id
+       JOIN environments e ON e.id = si.environment_id
+       JOIN applications a ON a.id = e.application_id
+      WHERE r.id = ANY($1::uuid[]) AND r.state = 'QUEUED'`,
+    [ids],
+  )
+}
+
+interface OutboxRow {
+  queue: QueueName
+  job_id: string
+  name: string
+  data: Bell['data']
+  delay_ms: number
+}
+
+/**
+ * Rings up to a hundred doorbells, oldest first, and forgets them. When a ring fails, all of this batch stay and are rung again:
+ * ringing twice is harmless. Several processes may deliver at once; each takes bells that no other holds.
+ * @returns how many were rung; a full batch means there may be more
+ */
+export async function deliverBells(
+  catalog: Catalog,
+  ring: (bell: Bell) => Promise<void>,
+): Promise<{ rung: number; more: boolean }> {
+  const rung = await catalog.transaction(async (tx) => {
+    const rows = await tx.query<OutboxRow>(
+      `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+       RETURNING queue, job_id, name, data, greatest(0, ceil(extract(epoch FROM not_before - now()) * 1000))::int AS delay_ms`,
+      [BATCH],
+    )
+    await Promise.all(
+      rows.map((row) =>
+        ring({ queue: row.queue, jobId: row.job_id, name: row.name, data: row.data, delayMs: row.delay_ms }),
+      ),
+    )
+    return rows.length
+  })
+  return { rung, more: rung === BATCH }
+}
+
+/** Writes doorbells again for work that is due, whose bell may have been lost with Redis. Returns how many. */
+export async function ringEverythingDue(catalog: Catalog): Promise<number> {
+  return catalog.transaction(async (tx) => {
+    const backups = await tx.query<{ id: string }>(
+      `SELECT s.id FROM service_instance_backups s
+        WHERE s.state = 'QUEUED' AND s.not_before <= now()
+          AND NOT EXISTS (SELECT 1 FROM service_instance_backups o
+                           WHERE o.service_instance_id = s.service_instance_id AND o.state IN ('RUNNING', 'SEALING'))
+          AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = s.id || '-' || s.attempt + 1)
+        ORDER BY s.not_before LIMIT 1000`,
+    )
+    const restores = await tx.query<{ id: string }>(
+      `SELECT r.id FROM service_instance_restores r
+        WHERE r.state = 'QUEUED' AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = r.id || '-' || r.attempt + 1)
+        ORDER BY r.queued_at LIMIT 1000`,
+    )
+    await ringServiceInstanceBackups(
+      tx,
+      backups.map((row) => row.id),
+    )
+    await ringServiceInstanceRestores(
+      tx,
+      restores.map((row) => row.id),
+    )
+    return backups.length + restores.length
+  })
+}

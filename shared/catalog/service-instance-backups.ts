@@ -1,0 +1,107 @@
+import type { ArtifactRecord } from '../domain/artifact.ts'
+import type { Outcome, ServiceType, State } from '../domain/states.ts'
+import { CofferError } from '../errors.ts'
+import type { Db } from './database.ts'
+import { isUuid, type Page, type Scope } from './scope.ts'
+
+/** One failure of one attempt, as it is kept and shown. */
+export interface RunError {
+  code: string
+  message: string
+  remedy: string
+  attempt: number
+  at: string
+}
+
+/** Bytes so far, plain and stored. `expected_bytes` is a guess from the source or the last backup. */
+export interface RunProgress {
+  plain_bytes: number
+  stored_bytes: number
+  expected_bytes: number | null
+  files: number | null
+  updated_at: string
+}
+
+/** A service-instance backup as the API shows it. `size` is the stored size in bytes. */
+export interface ServiceInstanceBackupView {
+  uuid: string
+  backup: string
+  service_instance: string
+  service_type: ServiceType
+  prefix: string
+  state: State
+  success: Outcome | null
+  attempt: number
+  label: string | null
+  queued_at: Date
+  started_at: Date | null
+  ended_at: Date | null
+  taken_at: Date | null
+  size: number | null
+  errors: RunError[]
+  warnings: string[]
+  verified: { level: string; at: Date } | null
+  deleted_at: Date | null
+  progress: RunProgress | null
+  /** When the next attempt may begin; null unless it waits for one. */
+  retry_at: Date | null
+  /** The sealed attempt's stored objects. */
+  artifacts: ArtifactRecord[]
+}
+
+const FROM = `
+    FROM service_instance_backups s
+    JOIN service_instances si ON si.id = s.service_instance_id
+    JOIN backups b ON b.id = s.backup_id
+    JOIN environments e ON e.id = b.environment_id
+    JOIN applications a ON a.id = e.application_id`
+
+const VIEW = `
+  SELECT s.id AS uuid, s.backup_id AS backup, s.service_instance_id AS service_instance, si.type AS service_type, si.prefix,
+         s.state, s.success, s.attempt, s.label, s.queued_at, s.started_at, s.ended_at, s.taken_at, s.stored_size AS size,
+         s.errors, s.warnings, s.deleted_at, s.progress,
+         CASE WHEN s.verified_at IS NULL THEN NULL ELSE jsonb_build_object('level', s.verified_level, 'at', s.verified_at) END AS verified,
+         CASE WHEN s.state = 'QUEUED' AND s.attempt > 0 THEN s.not_before END AS retry_at,
+         coalesce((SELECT jsonb_agg(record ORDER BY kind) FROM artifacts
+                    WHERE service_instance_backup_id = s.id AND attempt = s.attempt
+                      AND s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')), '[]') AS artifacts ${FROM}`
+
+export async function getServiceInstanceBackup(db: Db, id: string, scope: Scope): Promise<ServiceInstanceBackupView> {
+  const [row] = isUuid(id)
+    ? await db.query<ServiceInstanceBackupView>(
+        `${VIEW} WHERE s.id = $1 AND ($2::uuid IS NULL OR a.organisation_id = $2)`,
+        [id, scope.organisationId],
+      )
+    : []
+  if (!row) throw new CofferError('NOT_FOUND', `there is no service-instance backup ${id}`)
+  return row
+}
+
+export interface ServiceInstanceBackupFilter {
+  scope: Scope
+  backupId?: string | undefined
+  environmentId?: string | undefined
+  serviceInstanceId?: string | undefined
+  page: Page
+}
+
+/** Newest first. */
+export async function listServiceInstanceBackups(
+  db: Db,
+  filter: ServiceInstanceBackupFilter,
+): Promise<{ rows: ServiceInstanceBackupView[]; count: number }> {
+  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR s.backup_id = $2)
+      AND ($3::uuid IS NULL OR b.environment_id = $3) AND ($4::uuid IS NULL OR s.service_instance_id = $4)`
+  const values = [
+    filter.scope.organisationId,
+    filter.backupId ?? null,
+    filter.environmentId ?? null,
+    filter.serviceInstanceId ?? null,
+  ]
+  const rows = await db.query<ServiceInstanceBackupView>(
+    `${VIEW} ${where} ORDER BY s.queued_at DESC, s.id LIMIT $5 OFFSET $6`,
+    [...values, filter.page.limit, filter.page.offset],
+  )
+  const [total] = await db.query<{ count: number }>(`SELECT count(*) ${FROM} ${where}`, values)
+  return { rows, count: total?.count ?? 0 }
+}
