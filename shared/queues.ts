@@ -64,7 +64,9 @@ async function ring(queue: Queue<JobData> | undefined, { jobId, name, data, dela
   if (!queue) throw new CofferError('INTERNAL', `no such queue for job ${jobId}`)
   // A finished job that is still kept would swallow the new one of the same id in silence.
   const kept = await queue.getJob(jobId)
-  if (kept && ['completed', 'failed'].includes(await kept.getState())) await kept.remove()
+  const state = kept ? await kept.getState() : 'unknown'
+  if (kept && (state === 'completed' || state === 'failed')) await kept.remove()
+  if (kept && state === 'delayed' && delayMs === 0) await kept.promote()
   await queue.add(name, data, { ...KEEP_JOBS, jobId, delay: delayMs })
 }
 

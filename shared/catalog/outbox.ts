@@ -67,16 +67,16 @@ export async function deliverBells(
   return { rung, more: rung === BATCH }
 }
 
-/** Writes doorbells again for work that is due, whose bell may have been lost with Redis. Returns how many. */
+/** Writes doorbells again for work that is due, whose bell may have been lost with Redis: the oldest of each service instance. Returns how many. */
 export async function ringEverythingDue(catalog: Catalog): Promise<number> {
   return catalog.transaction(async (tx) => {
     const backups = await tx.query<{ id: string }>(
-      `SELECT s.id FROM service_instance_backups s
+      `SELECT DISTINCT ON (s.service_instance_id) s.id FROM service_instance_backups s
         WHERE s.state = 'QUEUED' AND s.not_before <= now()
           AND NOT EXISTS (SELECT 1 FROM service_instance_backups o
                            WHERE o.service_instance_id = s.service_instance_id AND o.state IN ('RUNNING', 'SEALING'))
           AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = s.id || '-' || s.attempt + 1)
-        ORDER BY s.not_before LIMIT 1000`,
+        ORDER BY s.service_instance_id, s.queued_at LIMIT 1000`,
     )
     const restores = await tx.query<{ id: string }>(
       `SELECT r.id FROM service_instance_restores r

@@ -1,0 +1,52 @@
+import type { Outcome } from '../domain/states.ts'
+import type { Db } from './database.ts'
+import type { Fence } from './runs.ts'
+
+/** An attempt that was left unfinished, now held by the settler. */
+export interface LapsedRun extends Fence {
+  state: 'RUNNING' | 'SEALING'
+  /** What it was about to write, if it came so far. */
+  manifest: string | null
+  keyPrefix: string
+  storeUrl: string
+}
+
+/**
+ * Takes over every run whose lease has lapsed: from here on its former owner can neither renew nor seal.
+ * Taking over is itself a lease, so that a settler that dies is followed by another.
+ */
+export async function takeOverLapsedRuns(db: Db, owner: string, leaseSeconds: number): Promise<LapsedRun[]> {
+  return db.query<LapsedRun>(
+    `UPDATE leases l SET owner = $1, expires_at = now() + make_interval(secs => $2)
+       FROM service_instance_backups s, stores st
+      WHERE l.kind = 'run' AND l.expires_at < now() AND s.id = l.service_instance_backup_id AND st.id = s.store_id
+        AND s.attempt = l.attempt AND s.state IN ('RUNNING', 'SEALING')
+      RETURNING s.id, s.attempt, l.owner, s.state, s.manifest, s.key_prefix AS "keyPrefix", st.url AS "storeUrl"`,
+    [owner, leaseSeconds],
+  )
+}
+
+/** Which attempt of a service-instance backup may have objects in the store. */
+export interface AttemptOnRecord {
+  attempt: number
+  live: boolean
+  success: Outcome | null
+}
+
+/**
+ * The service-instance backup that a key belongs to, by the parts of the key; null when the catalog has never heard of it.
+ * `live`: its current attempt is running, sealing, sealed or being deleted, so its objects are nobody's orphans.
+ */
+export async function findAttempt(
+  db: Db,
+  place: { backupId: string; servicePrefix: string; serviceType: string },
+): Promise<AttemptOnRecord | null> {
+  const [row] = await db.query<AttemptOnRecord>(
+    `SELECT s.attempt, s.success,
+            s.state IN ('RUNNING', 'SEALING', 'DELETING') OR (s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')) AS live
+       FROM service_instance_backups s JOIN service_instances si ON si.id = s.service_instance_id
+      WHERE s.backup_id = $1 AND si.prefix = $2 AND si.type = $3`,
+    [place.backupId, place.servicePrefix, place.serviceType],
+  )
+  return row ?? null
+}
