@@ -1,0 +1,139 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { CofferError } from '../../shared/errors.ts'
+import type { PostgresBinaries } from './binaries.ts'
+import { makeCluster, SUPERUSER } from './postgres-cluster.ts'
+import {
+  endRecordedServer,
+  freePort,
+  launch,
+  logTail,
+  newPassword,
+  recordServer,
+  type RunningServer,
+  type ServerPlace,
+} from './private-server.ts'
+import { markProcess } from './processes.ts'
+import { readServerSettings, updateServerSettings, type ServerSettings } from './run-record.ts'
+
+type PostgresSettings = NonNullable<ServerSettings['postgres']>
+
+/** Coffer's role and database. The role is no superuser: what is restored into this server runs with it, too. */
+const OWNER = 'coffer'
+const START_ATTEMPTS = 5
+
+/**
+ * Adopts the private PostgreSQL of this place when it still runs, else starts it, making its cluster the first time. The
+ * address is the superuser's for a disposable server, that of Coffer's own role for others.
+ */
+export async function startPrivatePostgres(place: ServerPlace, binaries: PostgresBinaries): Promise<RunningServer> {
+  const folder = join(place.folder, 'postgres')
+  let settings = readServerSettings(place.dataDir).postgres ?? (await newSettings())
+  updateServerSettings(place.dataDir, { postgres: settings })
+  if (!existsSync(join(folder, 'PG_VERSION'))) makeCluster(place, binaries, folder, settings.password)
+
+  if (!(await adopt(place, folder, settings))) {
+    await stopPrivatePostgres(place)
+    for (let attempt = 1; !(await start(place, binaries, folder, settings)); attempt++) {
+      if (attempt === START_ATTEMPTS) throw startFailed(place)
+      // Another program may have taken the port meanwhile.
+      settings = { ...settings, port: await freePort() }
+      updateServerSettings(place.dataDir, { postgres: settings })
+    }
+  }
+  const stop = (): Promise<void> => stopPrivatePostgres(place)
+  if (place.disposable) return { url: urlOf(settings, SUPERUSER, settings.password, 'postgres'), stop }
+  await ensureOwner(settings)
+  return { url: urlOf(settings, OWNER, settings.ownerPassword, OWNER), stop }
+}
+
+/** SIGINT ends the sessions and writes everything out; SIGQUIT ends at once, and the next start recovers. */
+export function stopPrivatePostgres(place: Pick<ServerPlace, 'dataDir' | 'disposable'>): Promise<void> {
+  const hard: [NodeJS.Signals, number][] = [
+    ['SIGQUIT', 5_000],
+    ['SIGKILL', 5_000],
+  ]
+  return endRecordedServer(place.dataDir, 'postgres', place.disposable ? hard : [['SIGINT', 10_000], ...hard])
+}
+
+async function newSettings(): Promise<PostgresSettings> {
+  return { password: newPassword(), ownerPassword: newPassword(), port: await freePort() }
+}
+
+/** Whether the recorded port is answered by the server that runs on our folder. */
+async function adopt(place: ServerPlace, folder: string, settings: PostgresSettings): Promise<boolean> {
+  if ((await dataDirectoryAt(settings)) !== realpathSync(folder)) return false
+  const pid = Number(readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n')[0])
+  const mark = markProcess(pid)
+  if (mark === null) return false
+  recordServer(place, 'postgres', mark)
+  place.log(`PostgreSQL still runs on port ${settings.port}: adopted`)
+  return true
+}
+
+async function start(place: ServerPlace, binaries: PostgresBinaries, folder: string, settings: PostgresSettings) {
+  const options = {
+    port: settings.port,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: 200,
+    log_checkpoints: 'off',
+    ...(place.disposable ? { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' } : {}),
+  }
+  const args = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const mark = await launch({
+    command: join(binaries.folder, 'postgres'),
+    args: ['-D', folder, ...args],
+    user: place.user,
+    logFile: logFileOf(place),
+    record: (started) => recordServer(place, 'postgres', started),
+    answers: async () => (await dataDirectoryAt(settings)) === realpathSync(folder),
+  })
+  return mark !== null
+}
+
+/** Where the server behind the port keeps its data; null when none answers, or not to our password. */
+async function dataDirectoryAt(settings: PostgresSettings): Promise<string | null> {
+  const connectionString = urlOf(settings, SUPERUSER, settings.password, 'postgres')
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory')
+    return rows[0]?.data_directory ?? null
+  } catch {
+    return null
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** Coffer's role and database are there. May run twice; finishes what a killed start left half-done. */
+async function ensureOwner(settings: PostgresSettings): Promise<void> {
+  const client = new Client({ connectionString: urlOf(settings, SUPERUSER, settings.password, 'postgres') })
+  await client.connect()
+  try {
+    const owner = escapeIdentifier(OWNER)
+    const { rowCount: roles } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [OWNER])
+    if (roles === 0) {
+      await client.query(`CREATE ROLE ${owner} LOGIN CREATEDB PASSWORD ${escapeLiteral(settings.ownerPassword)}`)
+    }
+    const { rowCount: databases } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [OWNER])
+    if (databases === 0) await client.query(`CREATE DATABASE ${owner} OWNER ${owner}`)
+  } finally {
+    await client.end()
+  }
+}
+
+function urlOf(settings: PostgresSettings, user: string, password: string, database: string): string {
+  return `postgres://${user}:${password}@127.0.0.1:${settings.port}/${database}`
+}
+
+function logFileOf(place: ServerPlace): string {
+  return join(place.folder, 'postgres.log')
+}
+
+function startFailed(place: ServerPlace): CofferError {
+  return new CofferError('CONFIG_INVALID', `the private PostgreSQL did not start: ${logTail(logFileOf(place))}`)
+}
