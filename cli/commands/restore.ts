@@ -1,0 +1,126 @@
+import type { Command } from 'commander'
+import { errorLines, readBackup } from '../backup-report.ts'
+import type { Context, Runner } from '../context.ts'
+import { CofferError } from '../../shared/errors.ts'
+import { exitCodeOfOutcome } from '../exit-codes.ts'
+import { findEnvironment, parseTarget, pickService, pickServiceBackups, servicesOf } from '../names.ts'
+import type { Result } from '../output.ts'
+import { openProgress } from '../progress.ts'
+import { Restore } from '../resources.ts'
+import type { ServiceInstance, ServiceInstanceBackup } from '../resources.ts'
+import { fields } from '../text.ts'
+import { deadline, waitUntil } from '../waiting.ts'
+import { collect } from './collect.ts'
+import { checkWait, withWait } from './wait-options.ts'
+import type { WaitOptions } from './wait-options.ts'
+
+const RESTORES = '/apps/v3/backup-restores/'
+
+interface RestoreOptions extends WaitOptions {
+  service?: string[]
+  to: string
+  notes?: string
+}
+
+export function addRestoreCommands(program: Command, run: Runner): void {
+  const restore = withWait(program.command('restore'))
+    .argument('<backup>')
+    .description('give a backup back, into an empty database and an empty folder')
+    .option('--service <service>', 'only this one (PREFIX or TYPE:PREFIX); may be repeated', collect)
+    .requiredOption('--to <target>', 'app/env, or app/env:PREFIX for a single one')
+    .option('--notes <text>', 'why')
+    .action(run(create))
+  withWait(restore.command('show <restore>'))
+    .description('show how a restore goes or went')
+    .action(run(async (context, uuid: string, options: WaitOptions) => shownOrFollowed(context, uuid, options)))
+}
+
+async function create(context: Context, backup: string, options: RestoreOptions): Promise<Result> {
+  checkWait(options)
+  const { api, output } = context
+  const { services } = await readBackup(api, backup)
+  const sources = pickServiceBackups(services, options.service ?? [], `backup ${backup}`)
+  const { environment, service } = parseTarget(options.to)
+  const targets = await servicesOf(api, (await findEnvironment(api, environment)).uuid)
+  const body = {
+    backup,
+    service_instance_restores: pairUp(sources, targets, service, environment),
+    ...(options.notes === undefined ? {} : { notes: options.notes }),
+  }
+  const { uuid } = await api.post(RESTORES, body, Restore)
+  output.note(`restore ${uuid} into ${options.to} is queued`)
+  return shownOrFollowed(context, uuid, options)
+}
+
+/** Each source with the target of its type: of the same prefix, or of the one that was named. */
+export function pairUp(
+  sources: readonly ServiceInstanceBackup[],
+  targets: readonly ServiceInstance[],
+  named: string | null,
+  where: string,
+): { service_instance_backup: string; service_instance: string }[] {
+  const pairs = sources.map((source) => {
+    const name = named === null || !named.includes(':') ? `${source.service_type}:${named ?? source.prefix}` : named
+    const target = pickService(targets, name, where)
+    if (target.type !== source.service_type) {
+      throw new CofferError(
+        'USAGE_INVALID',
+        `${source.service_type} ${source.prefix} cannot be restored into ${target.type} ${target.prefix}`,
+      )
+    }
+    return { service_instance_backup: source.uuid, service_instance: target.uuid }
+  })
+  const places = pairs.map((pair) => pair.service_instance)
+  if (new Set(places).size < places.length) {
+    throw new CofferError(
+      'USAGE_INVALID',
+      `several would be restored into the same place in ${where}: choose one with --service`,
+    )
+  }
+  return pairs
+}
+
+async function shownOrFollowed(context: Context, uuid: string, options: WaitOptions): Promise<Result> {
+  checkWait(options)
+  using limit = deadline(options.timeout, `restore ${uuid}`, { restore: uuid })
+  const api = context.api.until(limit.signal)
+  const ask = () => api.get(`${RESTORES}${encodeURIComponent(uuid)}/`, Restore)
+  if (options.wait !== true) return reported(await ask())
+  using display = openProgress(context.output, context.now)
+  const { pollMs, graceMs } = context
+  const restore = await waitUntil(
+    ask,
+    ({ finished }) => finished,
+    ({ service_instance_restores: parts }) => display.show(parts.map(rowOf)),
+    { signal: api.signal, pollMs, graceMs },
+  )
+  return { ...reported(restore), exit: exitCodeOfOutcome(restore.success) }
+}
+
+type Part = Restore['service_instance_restores'][number]
+
+function rowOf(part: Part) {
+  return { key: part.uuid, state: part.state, line: partLine(part) }
+}
+
+const partLine = ({ service_instance: target, success, state }: Part) =>
+  `into service instance ${target}: ${(success ?? state).toLowerCase()}`
+
+function reported(restore: Restore): Result {
+  const { uuid, success, finished, service_instance_restores: parts } = restore
+  return {
+    document: restore,
+    lines: [
+      ...fields({ restore: uuid, result: success ?? (finished ? 'finished' : 'not finished') }),
+      ...parts.flatMap((part) => [partLine(part), ...reportLines(part.report), ...part.errors.flatMap(errorLines)]),
+    ],
+  }
+}
+
+/** What was counted and compared, name by name. */
+function reportLines(report: unknown): string[] {
+  if (typeof report !== 'object' || report === null) return []
+  return Object.entries(report).map(
+    ([name, value]) => `  ${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+  )
+}

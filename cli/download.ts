@@ -1,0 +1,134 @@
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { CofferError } from '../shared/errors.ts'
+import type { Context } from './context.ts'
+import type { ProgressDisplay } from './progress.ts'
+import { RateMeter } from './rate.ts'
+import { Download, DownloadItem } from './resources.ts'
+import type { ServiceInstanceBackup } from './resources.ts'
+import { refuseExisting, saveToFile, saveToStream } from './save.ts'
+import { formatBytes, formatShare } from './text.ts'
+import { waitUntil } from './waiting.ts'
+
+export type Form = 'plain' | 'stored'
+
+/** One thing to fetch: `path` null is stdout, `size` in bytes. */
+export interface Planned {
+  item: DownloadItem
+  link: string
+  name: string
+  path: string | null
+  size: number | null
+  sha256: string | null
+}
+
+/** Asks for a download (of everything, when `wanted` is empty) and waits until each line of it is prepared. */
+export async function prepareDownload(
+  { api, pollMs, graceMs }: Context,
+  backup: string,
+  wanted: readonly ServiceInstanceBackup[],
+): Promise<DownloadItem[]> {
+  const only = wanted.length > 0 ? { service_instance_backups: wanted.map(({ uuid }) => uuid) } : {}
+  const { uuid } = await api.post('/apps/v3/backup-downloads/', { backup, trigger: 'MANUAL', ...only }, Download)
+  return waitUntil(
+    () => api.list('/apps/v3/backup-download-service-instances/', { backup: uuid }, DownloadItem),
+    (items) => items.every(({ ended_at: endedAt }) => endedAt !== null),
+    () => undefined,
+    { signal: api.signal, pollMs, graceMs },
+  )
+}
+
+/**
+ * Decides where everything goes, before the first byte: into a folder under the producer's file names, or, for one service-instance backup, its
+ * dump or archive into a file or to stdout (`-`). Throws USAGE_INVALID, OUTPUT_EXISTS, KEY_MISSING or ANSWER_INVALID.
+ */
+export async function planOutput(
+  items: readonly DownloadItem[],
+  form: Form,
+  output: string,
+  cwd: string,
+): Promise<Planned[]> {
+  const folder = resolve(cwd, output)
+  const intoFolder =
+    output !== '-' && (output.endsWith('/') || ((await stat(folder).catch(() => null))?.isDirectory() ?? false))
+  if (intoFolder) {
+    const planned = items.map((item) => plannedItem(item, form, (name) => join(folder, name)))
+    refuseTwins(planned)
+    for (const { path } of planned) await refuseExisting(path ?? '')
+    return planned
+  }
+  const main = items.filter(({ artifact }) => artifact !== 'file-list')
+  const [only, second] = main
+  if (!only) return []
+  if (second) {
+    throw new CofferError(
+      'USAGE_INVALID',
+      `--output ${output} takes one, and there are ${main.length}: choose with --service, or name a folder`,
+    )
+  }
+  if (output !== '-') await refuseExisting(folder)
+  return [plannedItem(only, form, () => (output === '-' ? null : folder))]
+}
+
+function plannedItem(item: DownloadItem, form: Form, place: (name: string) => string | null): Planned {
+  const [link, name, size, sha256] =
+    form === 'stored'
+      ? [item.stored_url, item.stored_filename ?? item.filename, item.stored_size, item.stored_sha256]
+      : [item.download_url, item.filename, item.size, item.sha256]
+  if (link === null) {
+    throw form === 'stored'
+      ? new CofferError('ANSWER_INVALID', `the producer gives no address for the stored form of ${name}`)
+      : new CofferError(
+          'KEY_MISSING',
+          `the producer has no key to decrypt ${name}; fetch it with --stored and decrypt it yourself`,
+        )
+  }
+  return { item, link, name, path: place(safeName(name)), size: size ?? null, sha256: sha256 ?? null }
+}
+
+/** A name from elsewhere must not choose the folder. */
+function safeName(name: string): string {
+  if (name !== basename(name) || /^\.{0,2}$|[\u0000-\u001f\\]/.test(name)) {
+    throw new CofferError(
+      'ANSWER_INVALID',
+      `the producer names a file ${JSON.stringify(name)}, which is no plain file name`,
+    )
+  }
+  return name
+}
+
+function refuseTwins(planned: readonly Planned[]): void {
+  const names = planned.map(({ name }) => name)
+  const twin = names.find((name, index) => names.indexOf(name) !== index)
+  if (twin !== undefined)
+    throw new CofferError('ANSWER_INVALID', `the producer names two files ${twin}: choose one with --service`)
+}
+
+/** One after the other. */
+export async function fetchAll(
+  plan: readonly Planned[],
+  { api, output, now }: Context,
+  display: ProgressDisplay,
+): Promise<void> {
+  for (const { link, name, path, size, sha256 } of plan) {
+    const meter = new RateMeter()
+    const onBytes = (bytes: number) => {
+      meter.add(bytes, now())
+      display.show([{ key: name, state: 'fetching', line: downloadLine(name, bytes, size, meter.perSecond) }])
+    }
+    const fetched = { name, response: await api.open(link), size, sha256 }
+    const options = { signal: api.signal, onBytes }
+    await (path === null ? saveToStream(output.stdout, fetched, options) : saveToFile(path, fetched, options))
+  }
+}
+
+/** `size` and `bytes` in bytes, `rate` in bytes per second. */
+export function downloadLine(name: string, bytes: number, size: number | null, rate: number | null): string {
+  return [
+    name,
+    ...(size
+      ? [formatShare(Math.min(bytes / size, 1)), `${formatBytes(bytes)} of ${formatBytes(size)}`]
+      : [formatBytes(bytes)]),
+    ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
+  ].join('  ')
+}

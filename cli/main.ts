@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { runCommand } from './program.ts'
+
+const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 }
+
+async function main(): Promise<void> {
+  const checkout = dirname(import.meta.dirname)
+  const { version } = JSON.parse(readFileSync(`${checkout}/package.json`, 'utf8')) as { version: string }
+  const { COFFER_URL = '', COFFER_TOKEN = '', COFFER_DATA_DIR = '' } = process.env
+  const interrupted = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      process.exitCode = SIGNAL_EXIT[name]
+      interrupted.abort(new Error(`interrupted by ${name}`))
+      process.once(name, () => process.exit())
+    })
+  }
+  // Whoever read our output has closed it: there is nobody left to tell.
+  process.stdout.on('error', () => process.exit(1))
+  try {
+    process.exitCode = await runCommand(process.argv.slice(2), {
+      surroundings: { env: { COFFER_URL, COFFER_TOKEN, COFFER_DATA_DIR }, checkout, cwd: process.cwd() },
+      stdin: process.stdin,
+      stdout: process.stdout,
+      stderr: process.stderr,
+      signal: interrupted.signal,
+      now: () => performance.now(),
+      version,
+    })
+  } catch (thrown) {
+    if (!interrupted.signal.aborted) throw thrown
+    process.stderr.write('interrupted; what was begun on the server goes on\n')
+  }
+}
+
+await main()
