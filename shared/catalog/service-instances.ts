@@ -1,0 +1,97 @@
+import { CofferError } from '../errors.ts'
+import type { ServiceType } from '../domain/states.ts'
+import { violatedConstraint, type Db } from './database.ts'
+import { isUuid, type Page, type Scope } from './scope.ts'
+
+/** A service instance as the API shows it: without its connection. */
+export interface ServiceInstanceView {
+  uuid: string
+  environment: string
+  type: ServiceType
+  prefix: string
+  /** Of Divio's API; one that is registered is there. */
+  service_status: 'PROVISIONED'
+  created_at: Date
+}
+
+const FROM = `FROM service_instances si JOIN environments e ON e.id = si.environment_id
+              JOIN applications a ON a.id = e.application_id`
+const VIEW = `SELECT si.id AS uuid, si.environment_id AS environment, si.type, si.prefix, 'PROVISIONED' AS service_status,
+                     si.created_at ${FROM}`
+const IN_SCOPE = `si.deleted_at IS NULL AND e.deleted_at IS NULL AND a.deleted_at IS NULL
+                  AND ($1::uuid IS NULL OR a.organisation_id = $1)`
+
+export async function getServiceInstance(db: Db, id: string, scope: Scope): Promise<ServiceInstanceView> {
+  const [row] = isUuid(id)
+    ? await db.query<ServiceInstanceView>(`${VIEW} WHERE ${IN_SCOPE} AND si.id = $2`, [scope.organisationId, id])
+    : []
+  if (!row) throw new CofferError('NOT_FOUND', `there is no service instance ${id}`)
+  return row
+}
+
+export interface ServiceInstanceFilter {
+  scope: Scope
+  environmentId?: string | undefined
+  page: Page
+}
+
+export async function listServiceInstances(
+  db: Db,
+  { scope, environmentId, page }: ServiceInstanceFilter,
+): Promise<{ rows: ServiceInstanceView[]; count: number }> {
+  const where = `${IN_SCOPE} AND ($2::uuid IS NULL OR si.environment_id = $2)`
+  const values = [scope.organisationId, environmentId ?? null]
+  const rows = await db.query<ServiceInstanceView>(
+    `${VIEW} WHERE ${where} ORDER BY a.slug, e.slug, si.type, si.prefix, si.id LIMIT $3 OFFSET $4`,
+    [...values, page.limit, page.offset],
+  )
+  const [total] = await db.query<{ count: number }>(`SELECT count(*) ${FROM} WHERE ${where}`, values)
+  return { rows, count: total?.count ?? 0 }
+}
+
+export interface NewServiceInstance {
+  /** Given by the caller, since the encrypted connection is bound to it. */
+  id: string
+  environmentId: string
+  type: ServiceType
+  prefix: string
+  connection: Buffer
+  scope: Scope
+  now: Date
+}
+
+/** @throws CONFLICT (the environment has one of this type and prefix) */
+export async function createServiceInstance(db: Db, input: NewServiceInstance): Promise<ServiceInstanceView> {
+  try {
+    await db.query(
+      'INSERT INTO service_instances (id, environment_id, type, prefix, connection, created_at) VALUES ($1, $2, $3, $4, $5, $6)',
+      [input.id, input.environmentId, input.type, input.prefix, input.connection, input.now],
+    )
+  } catch (cause) {
+    if (violatedConstraint(cause) !== 'service_instances_prefix') throw cause
+    throw new CofferError(
+      'CONFLICT',
+      `environment ${input.environmentId} has a ${input.type} service instance with the prefix ${input.prefix} already`,
+      { cause },
+    )
+  }
+  return getServiceInstance(db, input.id, input.scope)
+}
+
+/** Takes effect with the next attempt. @throws NOT_FOUND */
+export async function replaceConnection(
+  db: Db,
+  id: string,
+  scope: Scope,
+  connection: Buffer,
+): Promise<ServiceInstanceView> {
+  await getServiceInstance(db, id, scope)
+  await db.query('UPDATE service_instances SET connection = $2 WHERE id = $1 AND deleted_at IS NULL', [id, connection])
+  return getServiceInstance(db, id, scope)
+}
+
+/** Its backups stay. @throws NOT_FOUND */
+export async function deleteServiceInstance(db: Db, id: string, scope: Scope, now: Date): Promise<void> {
+  await getServiceInstance(db, id, scope)
+  await db.query('UPDATE service_instances SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL', [id, now])
+}
