@@ -1,0 +1,95 @@
+import { ArchiveReader, invalid } from './archive-reader.ts'
+import { DataBlocks } from './archive-data.ts'
+import { readHeader, readTocEntry, type ArchiveHeader, type TocEntry } from './archive-toc.ts'
+import { textDecoder } from './encoding.ts'
+
+export interface ParsedDump {
+  header: ArchiveHeader
+  tocEntries: number
+  /** Of the database and so of the archive, as PostgreSQL calls it. */
+  encoding: string
+  /** Tables with their own data, and exact rows. Those that belong to an extension are left out: it fills part of them itself. */
+  tables: { schema: string; name: string; rows: number }[]
+  /** Sequences whose position is set. */
+  sequences: { schema: string; name: string }[]
+  largeObjects: number
+}
+
+/**
+ * Parses an archive of `pg_dump -Fc -Z0` as it streams by, in any split, and keeps its table of contents only. What it accepts to
+ * the end has every block that its table of contents promises, each whole; damage inside the values of rows is not seen here.
+ *
+ * @throws DUMP_INVALID from `push` and `end`
+ */
+export class DumpParser {
+  readonly #reader = new ArchiveReader()
+  readonly #entries: TocEntry[] = []
+  #header: ArchiveHeader | undefined
+  #count: number | undefined
+  #data: DataBlocks | undefined
+
+  push(chunk: Buffer): void {
+    if (this.#data) {
+      this.#data.push(chunk)
+      return
+    }
+    this.#reader.append(chunk)
+    if (!this.#readContents()) return
+    this.#data = new DataBlocks(this.#entries)
+    this.#data.push(this.#reader.takeRest())
+  }
+
+  end(): ParsedDump {
+    if (!this.#header) throw invalid('it ends inside its header')
+    if (!this.#data) throw invalid(`it ends inside its table of contents, after ${this.#entries.length} entries`)
+    this.#data.end()
+    return describe(this.#header, this.#entries, this.#data)
+  }
+
+  /** Reads on in header and table of contents; true once they are complete. */
+  #readContents(): boolean {
+    const reader = this.#reader
+    this.#header ??= reader.attempt(() => readHeader(reader))
+    const header = this.#header
+    if (!header) return false
+    this.#count ??= reader.attempt(() => readCount(reader))
+    if (this.#count === undefined) return false
+    while (this.#entries.length < this.#count) {
+      const entry = reader.attempt(() => readTocEntry(reader, header.minor))
+      if (!entry) return false
+      this.#entries.push(entry)
+    }
+    return true
+  }
+}
+
+function readCount(reader: ArchiveReader): number {
+  const count = reader.int()
+  if (count < 0) throw invalid(`its table of contents has ${count} entries`)
+  return count
+}
+
+function describe(header: ArchiveHeader, entries: readonly TocEntry[], data: DataBlocks): ParsedDump {
+  const encoding = encodingOf(entries)
+  const decode = textDecoder(encoding)
+  const named = ({ schema, name }: TocEntry) => ({ schema: schema ? decode(schema) : '', name: decode(name) })
+  const key = (entry: TocEntry) => JSON.stringify(named(entry))
+  const ownTables = new Set(entries.filter(({ kind }) => kind === 'TABLE').map(key))
+  return {
+    header,
+    tocEntries: entries.length,
+    encoding,
+    tables: entries
+      .filter((entry) => entry.kind === 'TABLE DATA' && ownTables.has(key(entry)))
+      .map((entry) => ({ ...named(entry), rows: data.rows.get(entry.dumpId) ?? 0 })),
+    sequences: entries.filter(({ kind }) => kind === 'SEQUENCE SET').map(named),
+    largeObjects: data.largeObjects,
+  }
+}
+
+function encodingOf(entries: readonly TocEntry[]): string {
+  const definition = entries.find(({ kind }) => kind === 'ENCODING')?.definition?.toString('latin1') ?? ''
+  const encoding = /^SET client_encoding = '([A-Za-z0-9_]+)'/.exec(definition)?.[1]
+  if (encoding === undefined) throw invalid('its table of contents names no encoding')
+  return encoding
+}

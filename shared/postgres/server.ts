@@ -1,0 +1,89 @@
+import type { PostgresConnection } from './connection.ts'
+import { withSession, type Session } from './session.ts'
+
+export interface InstalledExtension {
+  name: string
+  version: string
+  schema: string
+}
+
+export interface ServerInfo {
+  /** `server_version_num`, for example 150018. */
+  versionNumber: number
+  major: number
+  /** As the server tells it, for example `15.18 (Debian 15.18-0+deb12u1)`. */
+  version: string
+  encoding: string
+  collate: string
+  ctype: string
+  extensions: InstalledExtension[]
+  sizeBytes: number
+  /** Nothing is in the database that a fresh one has not; what belongs to extensions does not count. */
+  isEmpty: boolean
+}
+
+const QUERY_TIMEOUT_MS = 120_000
+const LISTED_OBJECTS = 5
+
+/**
+ * Asks the server what a dump or restore needs to know of it and of the database.
+ *
+ * @throws SOURCE_AUTH_FAILED, SOURCE_DATABASE_UNKNOWN, SOURCE_PERMISSION_DENIED, SOURCE_UNREACHABLE; each names user, host, port, database
+ */
+export function inspectServer(
+  connection: PostgresConnection,
+  options: { signal?: AbortSignal | undefined; connectTimeoutMs?: number } = {},
+): Promise<ServerInfo> {
+  return withSession(connection, { queryTimeoutMs: QUERY_TIMEOUT_MS, ...options }, async (session) => {
+    const { rows } = await session.query<Omit<ServerInfo, 'major' | 'extensions' | 'isEmpty'>>(DATABASE)
+    const [database] = rows
+    if (!database) throw new Error('pg_database does not list the current database')
+    const extensions = await session.query<InstalledExtension>(EXTENSIONS)
+    return {
+      ...database,
+      major: Math.floor(database.versionNumber / 10_000),
+      extensions: extensions.rows,
+      isEmpty: (await listUserObjects(session, 1)).length === 0,
+    }
+  })
+}
+
+/** Descriptions of at most `limit` objects that somebody made in the database, extensions and what belongs to them left out. */
+export async function listUserObjects(session: Session, limit = LISTED_OBJECTS): Promise<string[]> {
+  const { rows } = await session.query<{ description: string }>(USER_OBJECTS, [limit])
+  return rows.map(({ description }) => description)
+}
+
+const DATABASE = `
+  SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version,
+         pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
+         pg_database_size(oid)::float8 AS "sizeBytes"
+    FROM pg_database WHERE datname = current_database()`
+
+const EXTENSIONS = `
+  SELECT extname AS name, extversion AS version, nspname AS schema
+    FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace ORDER BY extname`
+
+// Object ids below 16384 belong to the system. Index, toast, row and array types come and go with what is listed here.
+const USER_OBJECTS = `
+  SELECT pg_describe_object(class, object, 0) AS description FROM (
+    SELECT 1 AS rank, 'pg_class'::regclass AS class, oid AS object FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL SELECT 2, 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT 3, 'pg_proc'::regclass, oid FROM pg_proc
+    UNION ALL SELECT 4, 'pg_type'::regclass, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
+               WHERE typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND c.relkind = 'c')
+                  OR (typtype = 'b' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))
+    UNION ALL SELECT 5, 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata
+    UNION ALL SELECT 6, 'pg_operator'::regclass, oid FROM pg_operator
+    UNION ALL SELECT 6, 'pg_collation'::regclass, oid FROM pg_collation
+    UNION ALL SELECT 6, 'pg_conversion'::regclass, oid FROM pg_conversion
+    UNION ALL SELECT 6, 'pg_ts_config'::regclass, oid FROM pg_ts_config
+    UNION ALL SELECT 6, 'pg_ts_dict'::regclass, oid FROM pg_ts_dict
+    UNION ALL SELECT 7, 'pg_foreign_data_wrapper'::regclass, oid FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 7, 'pg_foreign_server'::regclass, oid FROM pg_foreign_server
+    UNION ALL SELECT 7, 'pg_event_trigger'::regclass, oid FROM pg_event_trigger
+    UNION ALL SELECT 7, 'pg_publication'::regclass, oid FROM pg_publication
+  ) made
+  WHERE object >= 16384
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.deptype = 'e')
+  ORDER BY rank, object LIMIT $1`

@@ -1,0 +1,117 @@
+import { access, readFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
+import pg from 'pg'
+import { CofferError } from '../errors.ts'
+import type { PostgresConnection } from './connection.ts'
+import { connectionFailure } from './failures.ts'
+
+export interface SessionOptions {
+  signal?: AbortSignal | undefined
+  connectTimeoutMs?: number | undefined
+  /** Longest wait for one answer; without it as long as the signal allows. */
+  queryTimeoutMs?: number | undefined
+}
+
+export type Session = Pick<pg.Client, 'query'>
+
+const CONNECT_TIMEOUT_MS = 10_000
+const SYSTEM_CERTIFICATES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
+
+/**
+ * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part.
+ *
+ * @throws what connectionFailure makes of the driver's errors, or the signal's reason
+ */
+export async function withSession<T>(
+  connection: PostgresConnection,
+  options: SessionOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  options.signal?.throwIfAborted()
+  try {
+    const { client, socket } = await openPreferred(connection, options)
+    try {
+      const result = await work(client)
+      await client.end()
+      return result
+    } finally {
+      socket.destroy()
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw connectionFailure(error, connection)
+  }
+}
+
+/** File with the certificates that the connection trusts; undefined where none are checked. */
+export async function trustedCertificates({ sslmode, sslrootcert }: PostgresConnection): Promise<string | undefined> {
+  if (sslrootcert !== undefined || !sslmode.startsWith('verify-')) return sslrootcert
+  for (const file of SYSTEM_CERTIFICATES) {
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file
+  }
+  return undefined
+}
+
+// sslmode=prefer takes what it can get, as libpq does: TLS that nobody checks, else none.
+async function openPreferred(connection: PostgresConnection, options: SessionOptions) {
+  const tls = await tlsOptions(connection)
+  if (connection.sslmode !== 'prefer') return open(connection, options, tls)
+  try {
+    return await open(connection, options, tls)
+  } catch (error) {
+    if (!(error instanceof Error) || error.message !== 'The server does not support SSL connections') throw error
+    return open(connection, options, false)
+  }
+}
+
+async function open(connection: PostgresConnection, options: SessionOptions, ssl: false | ConnectionOptions) {
+  const socket = new Socket(options.signal ? { signal: options.signal } : {})
+  const { host, port, user, password, database } = connection
+  const client = new pg.Client({
+    host,
+    port,
+    user,
+    // As a function, since the driver takes an empty text for leave to look elsewhere.
+    password: () => password,
+    database,
+    ssl,
+    stream: () => socket,
+    keepAlive: true,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
+  })
+  // A connection that breaks fails the query that waits; between two queries nobody would listen.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return { client, socket }
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+async function tlsOptions(connection: PostgresConnection): Promise<false | ConnectionOptions> {
+  const { sslmode } = connection
+  if (sslmode === 'disable') return false
+  const file = await trustedCertificates(connection)
+  if (file === undefined) return { rejectUnauthorized: sslmode.startsWith('verify-') }
+  const ca = await readFile(file).catch((error: unknown) => {
+    throw new CofferError('CONNECTION_INVALID', `the certificates in ${file} (sslrootcert) cannot be read`, {
+      cause: error,
+    })
+  })
+  return sslmode === 'verify-full' ? { ca } : { ca, checkServerIdentity: () => undefined }
+}
