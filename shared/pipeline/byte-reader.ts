@@ -1,0 +1,79 @@
+import { CofferError } from '../errors.ts'
+import { asBuffer } from './chunks.ts'
+
+/** Takes exact numbers of bytes from a stream whose chunks have any size. */
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array>
+  #parts: Buffer[] = []
+  #buffered = 0
+  #taken = 0
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]()
+  }
+
+  /** @throws ARTIFACT_CORRUPT when fewer than `count` bytes are left */
+  async take(count: number): Promise<Buffer> {
+    while (this.#buffered < count) {
+      if (!(await this.#pull())) throw this.#endedEarly(count)
+    }
+    return this.#remove(count)
+  }
+
+  /** Takes up to and including the next newline. @throws ARTIFACT_CORRUPT when there is none within `limit` bytes */
+  async takeLine(limit: number): Promise<Buffer> {
+    for (;;) {
+      const buffered = this.#flatten()
+      const end = buffered.indexOf(0x0a) + 1
+      if (end > 0 && end <= limit) return this.#remove(end)
+      if (buffered.length >= limit) throw new CofferError('ARTIFACT_CORRUPT', `no line end within ${limit} bytes`)
+      if (!(await this.#pull())) throw this.#endedEarly(1)
+    }
+  }
+
+  async isAtEnd(): Promise<boolean> {
+    while (this.#buffered === 0) {
+      if (!(await this.#pull())) return true
+    }
+    return false
+  }
+
+  /** Everything that was not taken. */
+  async *rest(): AsyncGenerator<Buffer, void, void> {
+    while (!(await this.isAtEnd())) yield this.#remove(this.#buffered)
+  }
+
+  /** Ends the source where it is. */
+  async close(): Promise<void> {
+    await this.#source.return?.()
+  }
+
+  async #pull(): Promise<boolean> {
+    const next = await this.#source.next()
+    if (next.done) return false
+    this.#parts.push(asBuffer(next.value))
+    this.#buffered += next.value.length
+    return true
+  }
+
+  #flatten(): Buffer {
+    const [first] = this.#parts
+    if (first !== undefined && this.#parts.length === 1) return first
+    const whole = Buffer.concat(this.#parts)
+    this.#parts = [whole]
+    return whole
+  }
+
+  #remove(count: number): Buffer {
+    const whole = this.#flatten()
+    this.#parts = [whole.subarray(count)]
+    this.#buffered -= count
+    this.#taken += count
+    return whole.subarray(0, count)
+  }
+
+  #endedEarly(count: number): CofferError {
+    const has = this.#taken + this.#buffered
+    return new CofferError('ARTIFACT_CORRUPT', `the data ends after ${has} bytes, where ${count} more are announced`)
+  }
+}

@@ -1,0 +1,71 @@
+import { promisify } from 'node:util'
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { CofferError } from '../errors.ts'
+import { inChunks, mapInOrder } from './chunks.ts'
+import { encodeSeekTable, type FrameSize } from './seekable.ts'
+import { readFrames, type StoredFrame } from './zstd-reader.ts'
+
+const FRAME_PLAIN_BYTES = 2 * 1024 * 1024
+/** Each holds its plain bytes, its compressed bytes and a zstd context, about 10 MiB. */
+const FRAMES_IN_FLIGHT = 4
+const LEVEL = 3
+const MIN_CHUNK_SIZE = 64
+
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+
+/**
+ * Compresses into independent zstd frames of 2 MiB plain bytes with content size and checksum, in parallel on the thread
+ * pool, closed by the seek table.
+ */
+export async function* compressFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+  const sizes: FrameSize[] = []
+  for await (const frame of mapInOrder(inChunks(source, FRAME_PLAIN_BYTES), FRAMES_IN_FLIGHT, compressFrame)) {
+    sizes.push({ compressed: frame.bytes.length, plain: frame.plainSize })
+    yield frame.bytes
+  }
+  yield encodeSeekTable(sizes)
+}
+
+/**
+ * The inverse. Every frame is proven by its checksum when it is yielded; the seek table must be the very end.
+ *
+ * @param maxBytes of output; frames that announce more are refused before they are decompressed
+ * @throws ARTIFACT_CORRUPT
+ */
+export async function* decompressFrames(
+  source: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Buffer, void, void> {
+  yield* mapInOrder(readFrames(source, maxBytes), FRAMES_IN_FLIGHT, decompressFrame)
+}
+
+async function compressFrame({ bytes }: { bytes: Buffer }): Promise<StoredFrame> {
+  const compressed = await compress(bytes, {
+    chunkSize: boundOf(bytes.length),
+    pledgedSrcSize: bytes.length,
+    params: {
+      [constants.ZSTD_c_compressionLevel]: LEVEL,
+      [constants.ZSTD_c_checksumFlag]: 1,
+      [constants.ZSTD_c_contentSizeFlag]: 1,
+    },
+  })
+  return { bytes: compressed, plainSize: bytes.length }
+}
+
+async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
+  let plain: Buffer
+  try {
+    const room = Math.max(plainSize, MIN_CHUNK_SIZE)
+    plain = await decompress(bytes, { chunkSize: room, maxOutputLength: room })
+  } catch (cause) {
+    throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame is damaged: ${(cause as Error).message}`, { cause })
+  }
+  if (plain.length === plainSize) return plain
+  throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame holds ${plain.length} bytes and announces ${plainSize}`)
+}
+
+/** What the worst case compresses to (ZSTD_COMPRESSBOUND), so that one call fills one buffer. */
+function boundOf(size: number): number {
+  return size + (size >> 8) + MIN_CHUNK_SIZE + (size < 128 * 1024 ? (128 * 1024 - size) >> 11 : 0)
+}
