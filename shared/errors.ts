@@ -71,6 +71,11 @@ export const FAILURES = {
     remedy: 'check bucket, credentials and settings of the store (COFFER_STORAGE_URL)',
   },
   STORE_FULL: { retry: 'backoff', status: 507, remedy: 'free space in the store, then retry' },
+  STORE_MISMATCH: {
+    retry: 'backoff',
+    status: 502,
+    remedy: 'retry; if it repeats, examine the store: it does not hold or give back what it was sent',
+  },
   OBJECT_NOT_FOUND: { retry: 'never', status: 404, remedy: 'run a check of the store against the catalog' },
   OBJECT_TOO_LARGE: {
     retry: 'never',
