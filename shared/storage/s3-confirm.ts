@@ -1,0 +1,92 @@
+import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3'
+import type { S3Client } from '@aws-sdk/client-s3'
+import { CofferError } from '../errors.ts'
+import type { Part } from './part-filler.ts'
+import type { S3Connection } from './s3-connection.ts'
+import type { S3Settings } from './store-url.ts'
+import type { WrittenObject } from './store.ts'
+
+/** User metadata that says which write an object is of. */
+export const WRITE_MARK = 'coffer-write'
+
+/** What the store tells of a part or an object. */
+export interface Reply {
+  ETag?: string | undefined
+  ChecksumCRC32?: string | undefined
+}
+
+interface Target {
+  Bucket: string
+  Key: string
+}
+
+/** Collects what the store said about each part, and compares what it holds in the end. */
+export class Confirmation {
+  readonly #checksum: S3Settings['checksum']
+  #size = 0
+  #parts = 0
+  #byCrc32 = 0
+  #byEtag = 0
+
+  constructor(checksum: S3Settings['checksum']) {
+    this.#checksum = checksum
+  }
+
+  /** Counts a part, and gives the headers by which the server itself refuses what was damaged on its way. */
+  sending(part: Part): { ChecksumCRC32?: string; ContentMD5?: string } {
+    this.#parts += 1
+    this.#size += part.bytes.length
+    return this.#checksum === 'when_supported'
+      ? { ChecksumCRC32: encodeCrc32(part.crc32) }
+      : { ContentMD5: part.md5.toString('base64') }
+  }
+
+  /** An ETag that is not the MD5 proves nothing: servers with KMS and some others compute it otherwise. */
+  heard(part: Part, reply: Reply): void {
+    if (reply.ChecksumCRC32 === encodeCrc32(part.crc32)) this.#byCrc32 += 1
+    if (unquote(reply.ETag) === part.md5.toString('hex')) this.#byEtag += 1
+  }
+
+  /** @throws STORE_MISMATCH, after removing the object, when the store holds something else than was sent */
+  async confirm(connection: S3Connection, key: string, etag: string | undefined): Promise<WrittenObject> {
+    const target = { Bucket: connection.settings.bucket, Key: connection.objectKey(key) }
+    const held = await connection.request('HeadObject', key, (client) => client.send(new HeadObjectCommand(target)), {
+      patienceMs: connection.timing.uploadPatienceMs,
+    })
+    const isSameEtag = etag === undefined || held.ETag === undefined || unquote(held.ETag) === unquote(etag)
+    if (held.ContentLength !== this.#size || !isSameEtag) {
+      await connection.request('DeleteObject', key, (client) => client.send(new DeleteObjectCommand(target)))
+      throw new CofferError(
+        'STORE_MISMATCH',
+        `bucket ${target.Bucket} held ${held.ContentLength ?? 'an unknown number of'} bytes of ${key} where ${this.#size} were sent`,
+      )
+    }
+    const confirmedBy = this.#byCrc32 === this.#parts ? 'crc32' : this.#byEtag === this.#parts ? 'etag' : 'size'
+    return { key, size: this.#size, confirmedBy }
+  }
+}
+
+/** The object as this write left it; null: not there, or another write's. */
+export async function headOwn(client: S3Client, target: Target, mark: string): Promise<Reply | null> {
+  const held = await client.send(new HeadObjectCommand(target))
+  return held.Metadata?.[WRITE_MARK] === mark ? { ETag: held.ETag } : null
+}
+
+/** Removes what an aborted write may have made visible. A failure is swallowed: the abort is what the caller must hear of. */
+export async function removeOwn(connection: S3Connection, key: string, mark: string): Promise<void> {
+  const target = { Bucket: connection.settings.bucket, Key: connection.objectKey(key) }
+  const remove = async (client: S3Client) => {
+    if (await headOwn(client, target, mark)) await client.send(new DeleteObjectCommand(target))
+  }
+  await connection.request('DeleteObject', key, remove).catch(() => undefined)
+}
+
+function encodeCrc32(value: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes.toString('base64')
+}
+
+function unquote(etag: string | undefined): string | undefined {
+  return etag?.replaceAll('"', '')
+}

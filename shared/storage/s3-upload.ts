@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import type { CompletedPart, S3Client } from '@aws-sdk/client-s3'
+import { CofferError } from '../errors.ts'
+import { reached } from '../steps.ts'
+import { assertKey } from './object-key.ts'
+import { PartFiller } from './part-filler.ts'
+import type { Part } from './part-filler.ts'
+import { planParts, tooLarge } from './part-plan.ts'
+import type { PartPlan } from './part-plan.ts'
+import { pullBody } from './pull-body.ts'
+import type { S3Connection } from './s3-connection.ts'
+import { Confirmation, headOwn, removeOwn, WRITE_MARK } from './s3-confirm.ts'
+import type { Reply } from './s3-confirm.ts'
+import type { WriteOptions, WrittenObject } from './store.ts'
+
+/** Parts held in memory at a time, being filled or sent. */
+const SLABS = 2
+
+/** Writes one object: a body under one part's size by one request, else by a multipart upload that is aborted on any failure. */
+export async function uploadObject(
+  connection: S3Connection,
+  key: string,
+  body: AsyncIterable<Uint8Array>,
+  options: WriteOptions,
+): Promise<WrittenObject> {
+  const failure = new AbortController()
+  const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal
+  const source = pullBody(body, signal)
+  try {
+    assertKey(key)
+    const upload = new Upload(connection, key, options, failure, signal)
+    return await upload.run(new PartFiller(source), options.expectedSize)
+  } finally {
+    await source.close()
+  }
+}
+
+class Upload {
+  readonly #connection: S3Connection
+  readonly #key: string
+  readonly #target: { Bucket: string; Key: string }
+  readonly #creation: ReturnType<typeof creationOf>
+  readonly #failure: AbortController
+  readonly #signal: AbortSignal
+  readonly #confirmation: Confirmation
+  /** Marks the object as this very write's, so that a lost reply can be told from a failed request. */
+  readonly #mark = randomUUID()
+
+  constructor(
+    connection: S3Connection,
+    key: string,
+    options: WriteOptions,
+    failure: AbortController,
+    signal: AbortSignal,
+  ) {
+    this.#connection = connection
+    this.#key = key
+    this.#target = { Bucket: connection.settings.bucket, Key: connection.objectKey(key) }
+    this.#creation = creationOf(connection, options, this.#mark)
+    this.#failure = failure
+    this.#signal = signal
+    this.#confirmation = new Confirmation(connection.settings.checksum)
+  }
+
+  async run(filler: PartFiller, expectedSize: number | undefined): Promise<WrittenObject> {
+    const plan = planParts(this.#connection.settings.maxParts, expectedSize)
+    const first = await filler.fill(Buffer.allocUnsafeSlow(plan.sizeOf(1)))
+    const reply = first.isLast ? await this.#putWhole(first) : await this.#putParts(filler, first, plan)
+    reached('after-complete', { key: this.#key })
+    return await this.#confirmation.confirm(this.#connection, this.#key, reply.ETag)
+  }
+
+  async #putWhole(whole: Part): Promise<Reply> {
+    reached('before-complete', { key: this.#key })
+    const input = { ...this.#target, ...this.#creation, ...this.#confirmation.sending(whole), Body: whole.bytes }
+    const reply = await this.#commit('PutObject', (client) =>
+      client.send(new PutObjectCommand(input), { abortSignal: this.#signal }),
+    )
+    this.#confirmation.heard(whole, reply)
+    return reply
+  }
+
+  async #putParts(filler: PartFiller, first: Part, plan: PartPlan): Promise<Reply> {
+    const uploadId = await this.#create()
+    const sending: Promise<void>[] = []
+    try {
+      const parts = await this.#sendParts(uploadId, filler, first, plan, sending)
+      reached('before-complete', { key: this.#key })
+      const input = { ...this.#target, UploadId: uploadId, MultipartUpload: { Parts: parts } }
+      return await this.#commit('CompleteMultipartUpload', (client) =>
+        client.send(new CompleteMultipartUploadCommand(input), { abortSignal: this.#signal }),
+      )
+    } catch (error) {
+      this.#failure.abort(error)
+      // A part that arrives after the abort would stay in the store, unseen and paid for.
+      await Promise.all(sending)
+      await this.#abort(uploadId)
+      throw error
+    }
+  }
+
+  async #create(): Promise<string> {
+    const algorithm = this.#connection.settings.checksum === 'when_supported' ? ('CRC32' as const) : undefined
+    const input = { ...this.#target, ...this.#creation, ChecksumAlgorithm: algorithm }
+    const { UploadId } = await this.#request('CreateMultipartUpload', (client) =>
+      client.send(new CreateMultipartUploadCommand(input), { abortSignal: this.#signal }),
+    )
+    if (UploadId === undefined) throw this.#mismatch('gave no id for an upload')
+    return UploadId
+  }
+
+  /** Fills one slab while the other is sent; `sending` settles, without ever rejecting, when no request is under way. */
+  async #sendParts(uploadId: string, filler: PartFiller, first: Part, plan: PartPlan, sending: Promise<void>[]) {
+    const { maxParts } = this.#connection.settings
+    const parts: CompletedPart[] = []
+    const slabs: Buffer[] = []
+    let size = 0
+    for (let number = 1, part = first; part.bytes.length > 0; number++) {
+      size += part.bytes.length
+      if (number > maxParts) throw tooLarge(size, maxParts, plan.capacity)
+      sending[number % SLABS] = this.#sendPart(uploadId, number, part, parts)
+      if (part.isLast) break
+      const slot = (number + 1) % SLABS
+      await sending[slot]
+      this.#signal.throwIfAborted()
+      const next = plan.sizeOf(number + 1)
+      if (slabs[slot]?.length !== next) slabs[slot] = Buffer.allocUnsafeSlow(next)
+      part = await filler.fill(slabs[slot])
+    }
+    await Promise.all(sending)
+    this.#signal.throwIfAborted()
+    return parts
+  }
+
+  async #sendPart(uploadId: string, number: number, part: Part, parts: CompletedPart[]): Promise<void> {
+    const input = { ...this.#target, UploadId: uploadId, PartNumber: number, ...this.#confirmation.sending(part) }
+    try {
+      const reply = await this.#request('UploadPart', (client) =>
+        client.send(new UploadPartCommand({ ...input, Body: part.bytes }), { abortSignal: this.#signal }),
+      )
+      if (reply.ETag === undefined) throw this.#mismatch(`gave no ETag for part ${number}`)
+      this.#confirmation.heard(part, reply)
+      parts[number - 1] = { PartNumber: number, ETag: reply.ETag, ChecksumCRC32: reply.ChecksumCRC32 }
+      if (number === 1) reached('mid-part', { key: this.#key })
+    } catch (error) {
+      this.#failure.abort(error)
+    }
+  }
+
+  /**
+   * The request that makes the object visible. After any failure the object itself tells whether it was applied: the reply may
+   * have been lost. If it was, but the caller aborted meanwhile, it is removed again.
+   */
+  async #commit(operation: string, send: (client: S3Client) => Promise<Reply>): Promise<Reply> {
+    const sendOrFind = async (client: S3Client) => {
+      try {
+        return await send(client)
+      } catch (error) {
+        this.#signal.throwIfAborted()
+        const own = await headOwn(client, this.#target, this.#mark).catch(() => null)
+        if (own) return own
+        throw error
+      }
+    }
+    try {
+      return await this.#request(operation, sendOrFind)
+    } catch (error) {
+      if (this.#signal.aborted) await removeOwn(this.#connection, this.#key, this.#mark)
+      throw error
+    }
+  }
+
+  /** A failed abort leaves an upload that pendingUploads shows; the failure before it is what the caller must hear of. */
+  async #abort(uploadId: string): Promise<void> {
+    const input = { ...this.#target, UploadId: uploadId }
+    await this.#connection
+      .request('AbortMultipartUpload', this.#key, (client) => client.send(new AbortMultipartUploadCommand(input)))
+      .catch(() => undefined)
+  }
+
+  async #request<T>(operation: string, send: (client: S3Client) => Promise<T>): Promise<T> {
+    const patienceMs = this.#connection.timing.uploadPatienceMs
+    return await this.#connection.request(operation, this.#key, send, { signal: this.#signal, patienceMs })
+  }
+
+  #mismatch(what: string): CofferError {
+    return new CofferError('STORE_MISMATCH', `bucket ${this.#target.Bucket} ${what} of ${this.#key}`)
+  }
+}
+
+function creationOf({ settings }: S3Connection, options: WriteOptions, mark: string) {
+  return {
+    ContentType: options.contentType,
+    StorageClass: ((options.storageClass ?? settings.storageClass) || undefined) as 'STANDARD' | undefined,
+    ServerSideEncryption: settings.sse || undefined,
+    SSEKMSKeyId: settings.kmsKeyId,
+    Metadata: { [WRITE_MARK]: mark },
+  }
+}
