@@ -21,6 +21,16 @@ export const FAILURES = {
   METHOD_NOT_ALLOWED: { retry: 'never', status: 405, remedy: 'use one of the methods in the Allow header' },
   CONFLICT: { retry: 'never', status: 409, remedy: 'read the current state of the resource, then decide again' },
   LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
+  RANGE_NOT_SATISFIABLE: {
+    retry: 'never',
+    status: 416,
+    remedy: 'ask for a range within the size in the Content-Range header',
+  },
+  TOO_MANY_ATTEMPTS: {
+    retry: 'backoff',
+    status: 429,
+    remedy: 'wait as long as the Retry-After header says, then use a valid token',
+  },
   SERVICE_UNAVAILABLE: { retry: 'backoff', status: 503, remedy: 'try again; if it lasts, look at /readyz' },
   INTERNAL: { retry: 'backoff', status: 500, remedy: 'look for the request id in the log of the process' },
 
