@@ -1,0 +1,68 @@
+import { constants, existsSync, opendir as opendirCallback, type BigIntStats } from 'node:fs'
+import { promisify } from 'node:util'
+import { fromBuffer, toBuffer, type Bytes } from './bytes.ts'
+import { close, fstat, open } from './system-calls.ts'
+
+const opendir = promisify(opendirCallback)
+const FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const DESCRIPTORS = '/proc/self/fd'
+const HAS_DESCRIPTORS = existsSync(DESCRIPTORS)
+
+/**
+ * An open directory, whose entries are reached through its descriptor (what openat does), so that a path component which is swapped for a
+ * symlink meanwhile can't lead elsewhere. Without /proc they are reached by path, and only the last component is guarded.
+ */
+export class Folder {
+  readonly #fd: number
+  readonly #path: Bytes
+  readonly stats: BigIntStats
+
+  private constructor(fd: number, path: Bytes, stats: BigIntStats) {
+    this.#fd = fd
+    this.#path = path
+    this.stats = stats
+  }
+
+  /** Opens a path without following a symlink at its end. */
+  static async open(path: Bytes, byDescriptor = HAS_DESCRIPTORS): Promise<Folder> {
+    const fd = await open(toBuffer(path), FLAGS)
+    try {
+      const stats = await fstat(fd)
+      return new Folder(fd, byDescriptor ? `${DESCRIPTORS}/${fd}` : path, stats)
+    } catch (error) {
+      await close(fd)
+      throw error
+    }
+  }
+
+  get fd(): number {
+    return this.#fd
+  }
+
+  /** The path of an entry, for system calls only, while this folder is open. */
+  at(name: Bytes): Buffer {
+    return toBuffer(`${this.#path}/${name}`)
+  }
+
+  openFolder(name: Bytes): Promise<Folder> {
+    return Folder.open(`${this.#path}/${name}`, this.#path.startsWith(DESCRIPTORS))
+  }
+
+  /** Names in bytewise order, those of directories with a '/' at the end, which makes a walk's paths sorted as a whole. */
+  async list(): Promise<Bytes[]> {
+    const names: Bytes[] = []
+    const directory = await opendir(toBuffer(`${this.#path}/`), {
+      encoding: 'buffer' as BufferEncoding,
+      bufferSize: 1024,
+    })
+    for await (const entry of directory) {
+      const name = fromBuffer(entry.name as unknown as Buffer)
+      names.push(entry.isDirectory() ? `${name}/` : name)
+    }
+    return names.sort()
+  }
+
+  async close(): Promise<void> {
+    await close(this.#fd)
+  }
+}

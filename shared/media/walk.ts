@@ -1,0 +1,58 @@
+import type { Bytes } from './bytes.ts'
+import { Folder } from './folder.ts'
+import { errnoOf, throwIfExhausted } from './system-calls.ts'
+
+/** One step of a walk. `leave` hands the folder over: whoever gets it closes it when nothing reads from it any more. */
+export type Visit =
+  | { kind: 'folder'; path: Bytes; folder: Folder }
+  | { kind: 'leaf'; path: Bytes; name: Bytes; parent: Folder }
+  | { kind: 'failed'; path: Bytes; error: unknown }
+  | { kind: 'leave'; folder: Folder }
+
+interface Level {
+  folder: Folder
+  path: Bytes
+  names: Bytes[]
+  next: number
+}
+
+/**
+ * Everything under the root, parents first, in bytewise order of the paths. The names in memory are those of the folders between the
+ * root and the present place. Follows no symlink. Takes over the root folder.
+ */
+export async function* walk(root: Folder, rootNames: Bytes[]): AsyncGenerator<Visit, void, undefined> {
+  const levels: Level[] = [{ folder: root, path: '', names: rootNames, next: 0 }]
+  try {
+    for (let level = levels.at(-1); level; level = levels.at(-1)) {
+      const name = level.names[level.next++]
+      if (name === undefined) {
+        levels.pop()
+        yield { kind: 'leave', folder: level.folder }
+      } else if (!name.endsWith('/')) {
+        yield { kind: 'leaf', path: level.path + name, name, parent: level.folder }
+      } else {
+        const visit = await enter(level, name.slice(0, -1), levels)
+        yield visit
+      }
+    }
+  } finally {
+    for (const { folder } of levels) await folder.close()
+  }
+}
+
+async function enter(parent: Level, name: Bytes, levels: Level[]): Promise<Visit> {
+  const path = parent.path + name
+  let folder: Folder | undefined
+  try {
+    folder = await parent.folder.openFolder(name)
+    const names = await folder.list()
+    levels.push({ folder, path: `${path}/`, names, next: 0 })
+    return { kind: 'folder', path, folder }
+  } catch (error) {
+    await folder?.close()
+    throwIfExhausted(error)
+    // It was a directory when its parent was listed and is something else now.
+    if (['ENOTDIR', 'ELOOP'].includes(errnoOf(error))) return { kind: 'leaf', path, name, parent: parent.folder }
+    return { kind: 'failed', path, error }
+  }
+}
