@@ -1,24 +1,15 @@
 import type { ProgressRow } from './progress.ts'
-import { RateMeter } from './rate.ts'
-import type { ServiceInstanceBackup } from './resources.ts'
+import type { Rates } from './rate.ts'
+import type { RunProgress, ServiceInstanceBackup } from './resources.ts'
 import { formatBytes, formatCount, formatShare, formatTime } from './text.ts'
 
-/** Turns what the producer says about running service-instance backups into rows; remembers them for the rate. */
-export class BackupProgress {
-  readonly #meters = new Map<string, RateMeter>()
-
-  rows(backups: readonly ServiceInstanceBackup[]): ProgressRow[] {
-    return backups.map((backup) => {
-      const meter = this.#meters.get(backup.uuid) ?? new RateMeter()
-      this.#meters.set(backup.uuid, meter)
-      if (backup.progress) meter.add(backup.progress.plain_bytes, Date.parse(backup.progress.updated_at))
-      return {
-        key: backup.uuid,
-        state: `${backup.state} ${backup.attempt}`,
-        line: backupLine(backup, meter.perSecond),
-      }
-    })
-  }
+/** The rows of service-instance backups; `rates` remembers them from one call to the next. */
+export function backupRows(backups: readonly ServiceInstanceBackup[], rates: Rates): ProgressRow[] {
+  return backups.map((backup) => ({
+    key: backup.uuid,
+    state: `${backup.state} ${backup.attempt}`,
+    line: backupLine(backup, rates.of(backup)),
+  }))
 }
 
 /** `rate` in bytes per second. */
@@ -37,17 +28,19 @@ function queuedParts({ errors, retry_at: retryAt }: ServiceInstanceBackup): stri
   return last ? [`queued again, not before ${formatTime(retryAt)}`, last.message] : ['queued']
 }
 
-function runningParts(backup: ServiceInstanceBackup, rate: number | null): string[] {
-  const { progress, attempt } = backup
-  const state = backup.state.toLowerCase() + (attempt > 1 ? ` (attempt ${attempt})` : '')
-  if (!progress) return [state]
+function runningParts({ state, attempt, progress }: ServiceInstanceBackup, rate: number | null): string[] {
+  const running = state.toLowerCase() + (attempt > 1 ? ` (attempt ${attempt})` : '')
+  return progress ? [running, ...progressParts(progress, state === 'RUNNING' ? rate : null)] : [running]
+}
+
+/** Bytes, rate and files so far. */
+export function progressParts(progress: RunProgress, rate: number | null): string[] {
   const { plain_bytes: bytes, expected_bytes: expected, files } = progress
   return [
-    state,
     // The expectation is a guess, so it is never shown as reached before the end.
     ...(expected ? [formatShare(Math.min(bytes / expected, 0.99))] : []),
     expected ? `${formatBytes(bytes)} of about ${formatBytes(expected)}` : formatBytes(bytes),
-    ...(rate !== null && backup.state === 'RUNNING' ? [`${formatBytes(rate)}/s`] : []),
+    ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
     ...(typeof files === 'number' ? [formatCount(files, 'file')] : []),
   ]
 }

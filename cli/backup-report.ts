@@ -1,11 +1,11 @@
 import type { Api } from './api.ts'
-import type { BackupProgress } from './backup-progress.ts'
-import { endedText } from './backup-progress.ts'
+import { backupRows, endedText } from './backup-progress.ts'
 import type { Context } from './context.ts'
 import { exitCodeOfOutcome } from './exit-codes.ts'
 import { BACKUPS } from './names.ts'
 import type { Result } from './output.ts'
 import { openProgress } from './progress.ts'
+import { Rates } from './rate.ts'
 import { Backup, ServiceInstanceBackup } from './resources.ts'
 import type { RunError } from './resources.ts'
 import { fields, formatBytes, formatTime } from './text.ts'
@@ -24,19 +24,15 @@ export async function readBackup(api: Api, uuid: string): Promise<WholeBackup> {
 }
 
 /** Waits until the backup has ended, showing how it goes; the exit code is its outcome. */
-export async function followBackup(
-  context: Context,
-  uuid: string,
-  timeoutMs: number | undefined,
-  progress: BackupProgress,
-): Promise<Result> {
+export async function followBackup(context: Context, uuid: string, timeoutMs: number | undefined): Promise<Result> {
   using limit = deadline(timeoutMs, `backup ${uuid}`, { backup: uuid })
+  const rates = new Rates()
   using display = openProgress(context.output, context.now)
   const api = context.api.until(limit.signal)
   const whole = await waitUntil(
     () => readBackup(api, uuid),
     ({ backup }) => backup.success !== null,
-    ({ services }) => display.show(progress.rows(services)),
+    ({ services }) => display.show(backupRows(services, rates)),
     { signal: api.signal, pollMs: context.pollMs, graceMs: context.graceMs },
   )
   return { ...reported(whole), exit: exitCodeOfOutcome(whole.backup.success) }

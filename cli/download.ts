@@ -12,14 +12,21 @@ import { waitUntil } from './waiting.ts'
 
 export type Form = 'plain' | 'stored'
 
-/** One thing to fetch: `path` null is stdout, `size` in bytes. */
+/** One thing to fetch: `path` null is stdout; `size` in bytes and `sha256` are those recorded when it was sealed. */
 export interface Planned {
   item: DownloadItem
   link: string
   name: string
   path: string | null
-  size: number | null
-  sha256: string | null
+  size: number
+  sha256: string
+}
+
+/** What was asked for, and the service-instance backups that say what each of it must be. */
+export interface Wanted {
+  items: readonly DownloadItem[]
+  backups: readonly ServiceInstanceBackup[]
+  form: Form
 }
 
 /** Asks for a download (of everything, when `wanted` is empty) and waits until each line of it is prepared. */
@@ -42,48 +49,48 @@ export async function prepareDownload(
  * Decides where everything goes, before the first byte: into a folder under the producer's file names, or, for one service-instance backup, its
  * dump or archive into a file or to stdout (`-`). Throws USAGE_INVALID, OUTPUT_EXISTS, KEY_MISSING or ANSWER_INVALID.
  */
-export async function planOutput(
-  items: readonly DownloadItem[],
-  form: Form,
-  output: string,
-  cwd: string,
-): Promise<Planned[]> {
+export async function planOutput(wanted: Wanted, output: string, cwd: string): Promise<Planned[]> {
   const folder = resolve(cwd, output)
-  const intoFolder =
-    output !== '-' && (output.endsWith('/') || ((await stat(folder).catch(() => null))?.isDirectory() ?? false))
-  if (intoFolder) {
-    const planned = items.map((item) => plannedItem(item, form, (name) => join(folder, name)))
-    refuseTwins(planned)
-    for (const { path } of planned) await refuseExisting(path ?? '')
-    return planned
-  }
-  const main = items.filter(({ artifact }) => artifact !== 'file-list')
-  const [only, second] = main
-  if (!only) return []
-  if (second) {
+  const intoFolder = output !== '-' && (output.endsWith('/') || (await isFolder(folder)))
+  const items = intoFolder ? wanted.items : wanted.items.filter(({ artifact }) => artifact !== 'file-list')
+  if (!intoFolder && items.length > 1) {
     throw new CofferError(
       'USAGE_INVALID',
-      `--output ${output} takes one, and there are ${main.length}: choose with --service, or name a folder`,
+      `--output ${output} takes one, and there are ${items.length}: choose with --service, or name a folder`,
     )
   }
-  if (output !== '-') await refuseExisting(folder)
-  return [plannedItem(only, form, () => (output === '-' ? null : folder))]
+  const place = (name: string) => (intoFolder ? join(folder, name) : output === '-' ? null : folder)
+  const planned = items.map((item) => plannedItem(item, wanted, place))
+  refuseTwins(planned)
+  for (const { path } of planned) if (path !== null) await refuseExisting(path)
+  return planned
 }
 
-function plannedItem(item: DownloadItem, form: Form, place: (name: string) => string | null): Planned {
-  const [link, name, size, sha256] =
-    form === 'stored'
-      ? [item.stored_url, item.stored_filename ?? item.filename, item.stored_size, item.stored_sha256]
-      : [item.download_url, item.filename, item.size, item.sha256]
-  if (link === null) {
-    throw form === 'stored'
-      ? new CofferError('ANSWER_INVALID', `the producer gives no address for the stored form of ${name}`)
-      : new CofferError(
-          'KEY_MISSING',
-          `the producer has no key to decrypt ${name}; fetch it with --stored and decrypt it yourself`,
-        )
+const isFolder = async (path: string) => (await stat(path).catch(() => null))?.isDirectory() ?? false
+
+function plannedItem(item: DownloadItem, { backups, form }: Wanted, place: (name: string) => string | null): Planned {
+  const record = backups
+    .find(({ uuid }) => uuid === item.service_instance_backup)
+    ?.artifacts.find(({ kind }) => kind === item.artifact)
+  if (!record)
+    throw new CofferError('ANSWER_INVALID', `the producer offers ${item.filename}, of which it has no record`)
+  if (form === 'plain') {
+    const { plain_size: size, plain_sha256: sha256 } = record
+    return { item, link: plainLink(item), name: item.filename, path: place(safeName(item.filename)), size, sha256 }
   }
-  return { item, link, name, path: place(safeName(name)), size: size ?? null, sha256: sha256 ?? null }
+  const { stored_size: size, stored_sha256: sha256, encodings } = record
+  const name = [item.filename, ...encodings.map((encoding) => ENDINGS[encoding])].join('.')
+  return { item, link: item.stored_url, name, path: place(safeName(name)), size, sha256 }
+}
+
+const ENDINGS = { zstd: 'zst', age: 'age' }
+
+function plainLink({ download_url: link, filename }: DownloadItem): string {
+  if (link !== null) return link
+  throw new CofferError(
+    'KEY_MISSING',
+    `the producer has no key to decrypt ${filename}; fetch it with --stored and decrypt it yourself`,
+  )
 }
 
 /** A name from elsewhere must not choose the folder. */
@@ -123,7 +130,7 @@ export async function fetchAll(
 }
 
 /** `size` and `bytes` in bytes, `rate` in bytes per second. */
-export function downloadLine(name: string, bytes: number, size: number | null, rate: number | null): string {
+export function downloadLine(name: string, bytes: number, size: number, rate: number | null): string {
   return [
     name,
     ...(size

@@ -28,6 +28,15 @@ export async function findEnvironment(api: Api, name: string): Promise<Environme
   return one(found, `environment "${name}"`, ({ uuid }) => uuid)
 }
 
+/** `app/env` by the uuid of each environment. */
+export async function environmentNames(api: Api, environments: readonly Environment[]): Promise<Map<string, string>> {
+  const applications = await api.list(APPLICATIONS, {}, Application)
+  const slugs = new Map(applications.map(({ uuid, slug }) => [uuid, slug]))
+  return new Map(
+    environments.map(({ uuid, slug, application }) => [uuid, `${slugs.get(application) ?? application}/${slug}`]),
+  )
+}
+
 export function parseEnvironmentName(name: string): { app: string; env: string } {
   const [app, env, ...rest] = name.split('/')
   if (!app || !env || rest.length > 0) {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ArtifactRecord } from '../shared/domain/artifact.ts'
 
 // Loose: what the producer sends beyond these fields is kept for --json, and a newer producer is still understood.
 
@@ -61,13 +62,14 @@ export const RunError = z.looseObject({
 export type RunError = z.infer<typeof RunError>
 
 /** Sizes in bytes. `expected_bytes` and `files` are null where nobody knows. */
-export const Progress = z.looseObject({
+export const RunProgress = z.looseObject({
   plain_bytes: z.number(),
   stored_bytes: z.number().nullish(),
   expected_bytes: z.number().nullish(),
   files: z.number().nullish(),
   updated_at: z.string(),
 })
+export type RunProgress = z.infer<typeof RunProgress>
 
 export const ServiceInstanceBackup = z.looseObject({
   uuid: z.string(),
@@ -84,7 +86,9 @@ export const ServiceInstanceBackup = z.looseObject({
   size: z.number().nullish(),
   errors: z.array(RunError),
   warnings: z.array(z.string()),
-  progress: Progress.nullish(),
+  progress: RunProgress.nullish(),
+  /** Of a sealed one: what is stored, with the sizes and checksums that a download must have. */
+  artifacts: z.array(ArtifactRecord),
 })
 export type ServiceInstanceBackup = z.infer<typeof ServiceInstanceBackup>
 
@@ -99,22 +103,18 @@ export const DownloadItem = z.looseObject({
   artifact: z.string(),
   filename: z.string(),
   download_url: z.string().nullable(),
-  size: z.number().nullish(),
-  sha256: z.string().nullish(),
-  stored_url: z.string().nullable(),
-  stored_filename: z.string().nullish(),
-  stored_size: z.number().nullish(),
-  stored_sha256: z.string().nullish(),
+  stored_url: z.string(),
 })
 export type DownloadItem = z.infer<typeof DownloadItem>
 
-export const ServiceInstanceRestore = z.looseObject({
+const ServiceInstanceRestore = z.looseObject({
   uuid: z.string(),
   service_instance_backup: z.string(),
   service_instance: z.string(),
   state: z.string(),
   success: z.string().nullable(),
   errors: z.array(RunError),
+  progress: RunProgress.nullish(),
   report: z.unknown(),
 })
 
@@ -125,3 +125,4 @@ export const Restore = z.looseObject({
   service_instance_restores: z.array(ServiceInstanceRestore),
 })
 export type Restore = z.infer<typeof Restore>
+export type ServiceInstanceRestore = z.infer<typeof ServiceInstanceRestore>

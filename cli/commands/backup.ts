@@ -1,11 +1,10 @@
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
-import { BackupProgress } from '../backup-progress.ts'
 import { followBackup, readBackup, reported } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
-import { BACKUPS, findEnvironment, pickService, servicesOf } from '../names.ts'
+import { BACKUPS, ENVIRONMENTS, environmentNames, findEnvironment, pickService, servicesOf } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Backup } from '../resources.ts'
+import { Backup, Environment } from '../resources.ts'
 import { formatBytes, formatTime, table } from '../text.ts'
 import { collect } from './collect.ts'
 import { addDownloadCommand } from './download.ts'
@@ -74,20 +73,22 @@ async function create(context: Context, name: string, options: CreateOptions): P
 async function list({ api }: Context, name: string | undefined, { limit }: { limit: number }): Promise<Result> {
   const query = name === undefined ? {} : { environment: (await findEnvironment(api, name)).uuid }
   const backups = await api.list(BACKUPS, query, Backup, limit)
+  const names = await environmentNames(api, await api.list(ENVIRONMENTS, {}, Environment))
   const rows = backups.map((backup) => [
     formatTime(backup.created_at),
+    names.get(backup.environment) ?? 'deleted',
     backup.success ?? backup.state,
     typeof backup.size === 'number' ? formatBytes(backup.size) : '-',
     backup.uuid,
     backup.notes,
   ])
-  return { document: backups, lines: table(['CREATED', 'RESULT', 'SIZE', 'UUID', 'NOTES'], rows) }
+  return { document: backups, lines: table(['CREATED', 'ENVIRONMENT', 'RESULT', 'SIZE', 'UUID', 'NOTES'], rows) }
 }
 
 async function shownOrFollowed(context: Context, uuid: string, options: WaitOptions): Promise<Result> {
   checkWait(options)
   if (options.wait !== true) return reported(await readBackup(context.api, uuid))
-  return followBackup(context, uuid, options.timeout, new BackupProgress())
+  return followBackup(context, uuid, options.timeout)
 }
 
 function parseCount(text: string): number {

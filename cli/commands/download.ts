@@ -37,7 +37,11 @@ async function download(context: Context, uuid: string, options: DownloadOptions
   const items = await prepareDownload({ ...context, api }, uuid, options.service ? wanted : [])
   const failed = items.filter(({ errors }) => errors && errors.length > 0)
   const good = items.filter((item) => !failed.includes(item))
-  const plan = await planOutput(good, options.stored === true ? 'stored' : 'plain', options.output, context.cwd)
+  const plan = await planOutput(
+    { items: good, backups: services, form: options.stored === true ? 'stored' : 'plain' },
+    options.output,
+    context.cwd,
+  )
   using display = openProgress(context.output, context.now)
   await fetchAll(plan, { ...context, api }, display)
   return {
@@ -53,7 +57,7 @@ async function download(context: Context, uuid: string, options: DownloadOptions
       failed,
     },
     lines: [
-      ...plan.map(({ path, sha256 }) => `${path ?? 'stdout'}  sha256 ${sha256 ?? 'not announced'}`),
+      ...plan.map(({ path, sha256 }) => `${path ?? 'stdout'}  sha256 ${sha256}`),
       ...failed.flatMap((item) => [`${item.filename}:`, ...(item.errors ?? []).flatMap(errorLines)]),
     ],
     exit: failed.length === 0 ? EXIT.done : plan.length > 0 ? EXIT.partial : EXIT.failed,

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Api } from '../api.ts'
 import type { Runner } from '../context.ts'
-import { APPLICATIONS, ENVIRONMENTS, findApplication, findEnvironment, parseEnvironmentName } from '../names.ts'
+import { ENVIRONMENTS, environmentNames, findApplication, findEnvironment, parseEnvironmentName } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Application, Environment } from '../resources.ts'
+import { Environment } from '../resources.ts'
 import { fields, table } from '../text.ts'
 import { changesIn } from './changes.ts'
 
@@ -55,16 +55,10 @@ export function addEnvironmentCommands(program: Command, run: Runner): void {
 }
 
 async function listed(api: Api, app: string | undefined): Promise<Result> {
-  const applications =
-    app === undefined ? await api.list(APPLICATIONS, {}, Application) : [await findApplication(api, app)]
-  const query = app === undefined ? {} : { application: applications[0]?.uuid ?? '' }
+  const query = app === undefined ? {} : { application: (await findApplication(api, app)).uuid }
   const environments = await api.list(ENVIRONMENTS, query, Environment)
-  const slugs = new Map(applications.map(({ uuid, slug }) => [uuid, slug]))
-  const rows = environments.map(({ application, slug, timezone, uuid }) => [
-    `${slugs.get(application) ?? application}/${slug}`,
-    timezone,
-    uuid,
-  ])
+  const names = await environmentNames(api, environments)
+  const rows = environments.map(({ timezone, uuid }) => [names.get(uuid) ?? '-', timezone, uuid])
   return { document: environments, lines: table(['ENVIRONMENT', 'TIME ZONE', 'UUID'], rows) }
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { progressParts } from '../backup-progress.ts'
 import { errorLines, readBackup } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
 import { CofferError } from '../../shared/errors.ts'
@@ -6,8 +7,10 @@ import { exitCodeOfOutcome } from '../exit-codes.ts'
 import { findEnvironment, parseTarget, pickService, pickServiceBackups, servicesOf } from '../names.ts'
 import type { Result } from '../output.ts'
 import { openProgress } from '../progress.ts'
+import type { ProgressRow } from '../progress.ts'
+import { Rates } from '../rate.ts'
 import { Restore } from '../resources.ts'
-import type { ServiceInstance, ServiceInstanceBackup } from '../resources.ts'
+import type { ServiceInstance, ServiceInstanceBackup, ServiceInstanceRestore } from '../resources.ts'
 import { fields } from '../text.ts'
 import { deadline, waitUntil } from '../waiting.ts'
 import { collect } from './collect.ts'
@@ -86,25 +89,26 @@ async function shownOrFollowed(context: Context, uuid: string, options: WaitOpti
   const api = context.api.until(limit.signal)
   const ask = () => api.get(`${RESTORES}${encodeURIComponent(uuid)}/`, Restore)
   if (options.wait !== true) return reported(await ask())
+  const rates = new Rates()
   using display = openProgress(context.output, context.now)
   const { pollMs, graceMs } = context
   const restore = await waitUntil(
     ask,
     ({ finished }) => finished,
-    ({ service_instance_restores: parts }) => display.show(parts.map(rowOf)),
+    ({ service_instance_restores: parts }) => display.show(parts.map((part) => rowOf(part, rates))),
     { signal: api.signal, pollMs, graceMs },
   )
   return { ...reported(restore), exit: exitCodeOfOutcome(restore.success) }
 }
 
-type Part = Restore['service_instance_restores'][number]
-
-function rowOf(part: Part) {
-  return { key: part.uuid, state: part.state, line: partLine(part) }
-}
-
-const partLine = ({ service_instance: target, success, state }: Part) =>
+const partLine = ({ service_instance: target, success, state }: ServiceInstanceRestore) =>
   `into service instance ${target}: ${(success ?? state).toLowerCase()}`
+
+function rowOf(part: ServiceInstanceRestore, rates: Rates): ProgressRow {
+  const rate = rates.of(part)
+  const line = [partLine(part), ...(part.progress ? progressParts(part.progress, rate) : [])].join('  ')
+  return { key: part.uuid, state: part.state, line }
+}
 
 function reported(restore: Restore): Result {
   const { uuid, success, finished, service_instance_restores: parts } = restore

@@ -27,7 +27,6 @@ export function addServiceCommands(program: Command, run: Runner): void {
       run(async (context, name: string, options: UrlOptions & { type: string; prefix: string }) => {
         const { type, prefix } = options
         const url = await givenUrl(context, options)
-        if (url === undefined) throw new CofferError('USAGE_INVALID', `no connection: give ${URL_OPTIONS}`)
         const { uuid: environment } = await findEnvironment(context.api, name)
         return shown(
           await context.api.post(SERVICES, { environment, type, prefix, connection: { url } }, ServiceInstance),
@@ -55,21 +54,12 @@ export function addServiceCommands(program: Command, run: Runner): void {
     .description('show one, by app/env:PREFIX, app/env:TYPE:PREFIX or uuid')
     .action(run(async ({ api }, name: string) => shown(await findService(api, name))))
   withUrl(service.command('update <service>'))
-    .description('change its connection or prefix')
-    .option('--prefix <prefix>')
+    .description('change its connection')
     .action(
-      run(async (context, name: string, options: UrlOptions & { prefix?: string }) => {
-        const { prefix } = options
+      run(async (context, name: string, options: UrlOptions) => {
         const url = await givenUrl(context, options)
-        if (url === undefined && prefix === undefined) {
-          throw new CofferError('USAGE_INVALID', `nothing to change: give --prefix or ${URL_OPTIONS}`)
-        }
         const { uuid } = await findService(context.api, name)
-        const changes = {
-          ...(prefix === undefined ? {} : { prefix }),
-          ...(url === undefined ? {} : { connection: { url } }),
-        }
-        return shown(await context.api.patch(`${SERVICES}${uuid}/`, changes, ServiceInstance))
+        return shown(await context.api.patch(`${SERVICES}${uuid}/`, { connection: { url } }, ServiceInstance))
       }),
     )
   service
@@ -84,8 +74,6 @@ export function addServiceCommands(program: Command, run: Runner): void {
     )
 }
 
-const URL_OPTIONS = '--url-stdin, --url-file or --url'
-
 function withUrl(command: Command): Command {
   return command
     .addOption(
@@ -98,17 +86,14 @@ function withUrl(command: Command): Command {
     .option('--url <url>', 'the address; other users see it in the list of processes')
 }
 
-/** The connection's address without the line end that editors and echo add; undefined when none was given. */
-async function givenUrl(
-  { stdin, cwd, output }: Context,
-  { url, urlFile, urlStdin }: UrlOptions,
-): Promise<string | undefined> {
+/** The connection's address without the line end that editors and echo add. */
+async function givenUrl({ stdin, cwd, output }: Context, { url, urlFile, urlStdin }: UrlOptions): Promise<string> {
   if (url !== undefined) {
     output.note('warning: --url can be seen in the list of processes; --url-stdin and --url-file cannot')
     return notEmpty(url, '--url')
   }
   if (urlFile !== undefined) return notEmpty(await readUrlFile(resolve(cwd, urlFile)), urlFile)
-  if (urlStdin !== true) return undefined
+  if (urlStdin !== true) throw new CofferError('USAGE_INVALID', 'no connection: give --url-stdin, --url-file or --url')
   if (stdin.isTTY) output.note('type the address, then Enter and Ctrl-D')
   return notEmpty(await text(stdin), 'stdin')
 }
