@@ -1,4 +1,4 @@
-import { Queue, type JobsOptions } from 'bullmq'
+import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { CofferError } from './errors.ts'
 
@@ -30,8 +30,8 @@ export interface Queues {
 }
 
 const RING_DEADLINE_MS = 2_000
-export const KEEP_JOBS: JobsOptions = {
-  attempts: 1,
+/** How long ended jobs stay to be looked at, in seconds and jobs. */
+export const KEEP_JOBS = {
   removeOnComplete: { age: 86_400, count: 1_000 },
   removeOnFail: { age: 14 * 86_400, count: 5_000 },
 }
@@ -67,7 +67,7 @@ async function ring(queue: Queue<JobData> | undefined, { jobId, name, data, dela
   const state = kept ? await kept.getState() : 'unknown'
   if (kept && (state === 'completed' || state === 'failed')) await kept.remove()
   if (kept && state === 'delayed' && delayMs === 0) await kept.promote()
-  await queue.add(name, data, { ...KEEP_JOBS, jobId, delay: delayMs })
+  await queue.add(name, data, { ...KEEP_JOBS, attempts: 1, jobId, delay: delayMs })
 }
 
 async function withDeadline(work: Promise<void>, bell: Bell): Promise<void> {

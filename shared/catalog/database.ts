@@ -17,15 +17,16 @@ export interface Catalog extends Db {
 const RETRYABLE = new Set(['40001', '40P01'])
 const TRANSACTION_TRIES = 5
 
-// bigint columns hold byte counts, which stay far below 2^53.
-const types = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8
-      ? Number
-      : oid === pg.types.builtins.DATE
-        ? String
-        : (pg.types.getTypeParser(oid, format) as unknown),
-} as pg.CustomTypesConfig
+const INT8: number = pg.types.builtins.INT8
+const DATE: number = pg.types.builtins.DATE
+
+// bigint columns hold byte counts, which stay far below 2^53; dates stay text, since they have no time zone.
+const types: pg.CustomTypesConfig = {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
+    if (oid === INT8) return Number
+    return oid === DATE ? String : pg.types.getTypeParser(oid, format)
+  },
+}
 
 export interface CatalogOptions {
   url: string

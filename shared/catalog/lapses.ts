@@ -1,4 +1,3 @@
-import type { Outcome } from '../domain/states.ts'
 import type { Db } from './database.ts'
 import type { Fence } from './runs.ts'
 
@@ -29,24 +28,31 @@ export async function takeOverLapsedRuns(db: Db, owner: string, leaseSeconds: nu
 /** Which attempt of a service-instance backup may have objects in the store. */
 export interface AttemptOnRecord {
   attempt: number
-  live: boolean
-  success: Outcome | null
+  /** It may be writing at this moment. */
+  running: boolean
+  /** It has a manifest, or had one and is being deleted. */
+  sealed: boolean
 }
 
 /**
  * The service-instance backup that a key belongs to, by the parts of the key; null when the catalog has never heard of it.
- * `live`: its current attempt is running, sealing, sealed or being deleted, so its objects are nobody's orphans.
  */
 export async function findAttempt(
   db: Db,
   place: { backupId: string; servicePrefix: string; serviceType: string },
 ): Promise<AttemptOnRecord | null> {
   const [row] = await db.query<AttemptOnRecord>(
-    `SELECT s.attempt, s.success,
-            s.state IN ('RUNNING', 'SEALING', 'DELETING') OR (s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')) AS live
+    `SELECT s.attempt, s.state IN ('RUNNING', 'SEALING') AS running,
+            s.state = 'DELETING' OR (s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')) AS sealed
        FROM service_instance_backups s JOIN service_instances si ON si.id = s.service_instance_id
       WHERE s.backup_id = $1 AND si.prefix = $2 AND si.type = $3`,
     [place.backupId, place.servicePrefix, place.serviceType],
   )
   return row ?? null
+}
+
+/** The addresses of all stores that may hold something of ours, as they were configured. */
+export async function storeAddresses(db: Db): Promise<string[]> {
+  const rows = await db.query<{ url: string }>('SELECT url FROM stores ORDER BY is_default DESC, name')
+  return rows.map((row) => row.url)
 }

@@ -30,7 +30,7 @@ export async function endAttempt(
     if (!lease) return 'fenced'
     const [row] = await tx.query<{ tries_left: number; cancel_requested: boolean }>(
       `UPDATE service_instance_backups
-          SET errors = errors || $2::jsonb, progress = NULL, tries_left = tries_left - $3, manifest = NULL,
+          SET errors = errors || $2::jsonb, progress = NULL, tries_left = tries_left - $3,
               plain_size = NULL, stored_size = NULL, files = NULL, taken_at = NULL, warnings = '[]'
         WHERE id = $1 RETURNING tries_left, cancel_requested_at IS NOT NULL AS cancel_requested`,
       [fence.id, JSON.stringify(end.error ? [end.error] : []), end.next === 'retry' ? 1 : 0],
@@ -55,7 +55,7 @@ function decideNext(
 
 async function queueAgain(tx: Db, id: string, delaySeconds: number): Promise<void> {
   await tx.query(
-    `UPDATE service_instance_backups SET state = 'QUEUED', not_before = now() + make_interval(secs => $2) WHERE id = $1`,
+    `UPDATE service_instance_backups SET state = 'QUEUED', manifest = NULL, not_before = now() + make_interval(secs => $2) WHERE id = $1`,
     [id, delaySeconds],
   )
   await ringServiceInstanceBackups(tx, [id])
@@ -63,7 +63,8 @@ async function queueAgain(tx: Db, id: string, delaySeconds: number): Promise<voi
 
 async function complete(tx: Db, id: string, success: Outcome, now: Date): Promise<void> {
   await tx.query(
-    `UPDATE service_instance_backups SET state = 'COMPLETED', success = $2, ended_at = $3, cancel_requested_at = NULL WHERE id = $1`,
+    `UPDATE service_instance_backups SET state = 'COMPLETED', success = $2, ended_at = $3, manifest = NULL, cancel_requested_at = NULL
+      WHERE id = $1`,
     [id, success, now],
   )
   await closeParent(tx, id, now)

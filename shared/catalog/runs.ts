@@ -33,6 +33,7 @@ export interface ClaimedRun {
   /** Ends with '/'. Every object of this attempt lies under it. */
   keyPrefix: string
   startedAt: Date
+  scheduledForDeletionAt: Date | null
   /** The newest successful one of the same service instance. Sizes in bytes. */
   last: { plain_size: number; stored_size: number; files: number | null; duration_seconds: number } | null
 }
@@ -95,18 +96,19 @@ export async function lockParent(tx: Db, id: string): Promise<void> {
   )
 }
 
-type RunRow = Omit<ClaimedRun, 'owner' | 'keyPrefix' | 'serviceInstance' | 'backup' | 'startedAt'> & {
+type RunRow = Omit<ClaimedRun, 'owner' | 'keyPrefix' | 'serviceInstance' | 'backup' | 'startedAt' | 'scheduledForDeletionAt'> & {
   backup: Omit<ClaimedRun['backup'], 'due_at' | 'created_at' | 'bucket_date'>
   due_at: Date | null
   created_at: Date
   bucket_date: string
   started_at: Date
+  scheduled_for_deletion_at: Date | null
   service_instance: { id: string; type: ServiceType; prefix: string }
   connection: Buffer
 }
 
 const RUN = `
-  SELECT s.id, s.attempt, s.started_at, b.due_at, b.created_at, b.bucket_date, si.connection,
+  SELECT s.id, s.attempt, s.started_at, b.due_at, b.created_at, b.bucket_date, b.scheduled_for_deletion_at, si.connection,
          jsonb_build_object('id', o.id, 'slug', o.slug, 'name', o.name) AS organisation,
          jsonb_build_object('id', a.id, 'slug', a.slug, 'name', a.name) AS application,
          jsonb_build_object('id', e.id, 'slug', e.slug, 'name', e.slug, 'timezone', e.timezone) AS environment,
@@ -152,6 +154,7 @@ async function describeRun(tx: Db, id: string, owner: string): Promise<ClaimedRu
       attempt: row.attempt,
     }),
     startedAt: row.started_at,
+    scheduledForDeletionAt: row.scheduled_for_deletion_at,
     last: row.last,
   }
   await tx.query('UPDATE service_instance_backups SET key_prefix = $2 WHERE id = $1', [id, run.keyPrefix])

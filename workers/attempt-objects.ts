@@ -1,0 +1,35 @@
+import { MANIFEST_NAME } from '../shared/domain/manifest.ts'
+import type { Logger } from '../shared/log.ts'
+import type { Store } from '../shared/storage/store.ts'
+import type { Stores } from './stores.ts'
+
+/** Deletes all that an attempt left in the store: the manifest first, so that nothing half deleted looks like a backup. May run twice. */
+export async function discardAttempt(store: Store, keyPrefix: string): Promise<void> {
+  await store.delete(`${keyPrefix}${MANIFEST_NAME}`)
+  for await (const object of store.list(keyPrefix)) await store.delete(object.key)
+  for await (const upload of store.pendingUploads(keyPrefix)) await store.abortUpload(upload)
+}
+
+/** The text of a small object; null when it is not there. */
+export async function readText(store: Store, key: string): Promise<string | null> {
+  if (!(await store.head(key))) return null
+  const chunks: Buffer[] = []
+  for await (const chunk of await store.read(key)) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/**
+ * Discards an attempt that ended without a seal. Where no manifest can have been written, leftovers are harmless and a store that is away
+ * stops nothing: the sweep deletes them later. Where one may lie there, it must be gone before the next attempt.
+ */
+export async function discardOrLeave(
+  { stores, log }: { stores: Stores; log: Logger },
+  attempt: { id: string; keyPrefix: string; storeUrl: string; mayHaveManifest: boolean },
+): Promise<void> {
+  try {
+    await discardAttempt(stores.open(attempt.storeUrl), attempt.keyPrefix)
+  } catch (error) {
+    if (attempt.mayHaveManifest) throw error
+    log.warn({ run: attempt.id, err: error }, 'leftovers of an attempt stay in the store until the sweep')
+  }
+}

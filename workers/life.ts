@@ -1,0 +1,106 @@
+import { CofferError } from '../shared/errors.ts'
+import type { Logger } from '../shared/log.ts'
+import type { RunProgress } from '../shared/catalog/service-instance-backups.ts'
+
+export interface LifeOptions {
+  /** Says whose life it is, in messages. */
+  subject: string
+  renew(progress: RunProgress | null): Promise<'held' | 'cancel-requested' | 'fenced'>
+  leaseSeconds: number
+  watchdogSeconds: number
+  deadlineSeconds: number
+  /** Aborted when the worker is told to stop. */
+  stop: AbortSignal
+  log: Logger
+}
+
+export type ProgressUpdate = Partial<Omit<RunProgress, 'updated_at'>>
+
+/** The life of one run: its lease is renewed while it lasts, and `signal` aborts with the reason when it must end. */
+export interface Life {
+  readonly signal: AbortSignal
+  /** Tells how far it is. Any change of bytes or files feeds the watchdog. */
+  report(update: ProgressUpdate): void
+  /** From now on nothing but losing the lease ends it: what is being sealed is not cancelled any more. */
+  beginSealing(): void
+  /** Whether it has come so far: a manifest may lie in the store. */
+  readonly isSealing: boolean
+  end(): Promise<void>
+}
+
+const BEAT_MS = 2_000
+
+export function startLife(options: LifeOptions): Life {
+  const controller = new AbortController()
+  const startedAt = performance.now()
+  let progress: RunProgress | null = null
+  let movedAt = startedAt
+  let sealing = false
+  let beating: Promise<void> = Promise.resolve()
+
+  const abort = (
+    code: 'RUN_CANCELLED' | 'RUN_FENCED' | 'RUN_STALLED' | 'RUN_DEADLINE' | 'WORKER_STOPPED',
+    message: string,
+  ) => {
+    if (!controller.signal.aborted) controller.abort(new CofferError(code, `${options.subject}: ${message}`))
+  }
+  const stopped = () => {
+    if (!sealing) abort('WORKER_STOPPED', 'the worker was told to stop')
+  }
+
+  async function beat(): Promise<void> {
+    const now = performance.now()
+    if (!sealing && now - movedAt > options.watchdogSeconds * 1000)
+      abort('RUN_STALLED', `no bytes moved for ${options.watchdogSeconds} seconds`)
+    if (!sealing && now - startedAt > options.deadlineSeconds * 1000)
+      abort('RUN_DEADLINE', `it took longer than its deadline of ${options.deadlineSeconds} seconds`)
+    try {
+      const answer = await options.renew(progress)
+      if (answer === 'fenced') abort('RUN_FENCED', 'another worker has taken it over')
+      if (answer === 'cancel-requested' && !sealing) abort('RUN_CANCELLED', 'it was cancelled on request')
+    } catch (error) {
+      // The catalog is away. Nothing can be sealed without it, and it decides later who holds the lease.
+      options.log.warn({ err: error }, 'the lease could not be renewed')
+    }
+  }
+
+  const timer = setInterval(
+    () => {
+      beating = beating.then(beat)
+    },
+    Math.min(BEAT_MS, (options.leaseSeconds * 1000) / 3),
+  )
+  if (options.stop.aborted) stopped()
+  options.stop.addEventListener('abort', stopped, { once: true })
+
+  return {
+    signal: controller.signal,
+    report(update) {
+      const before = progress
+      progress = {
+        plain_bytes: update.plain_bytes ?? before?.plain_bytes ?? 0,
+        stored_bytes: update.stored_bytes ?? before?.stored_bytes ?? 0,
+        expected_bytes: update.expected_bytes ?? before?.expected_bytes ?? null,
+        files: update.files ?? before?.files ?? null,
+        updated_at: new Date().toISOString(),
+      }
+      if (hasMoved(before, progress)) movedAt = performance.now()
+    },
+    beginSealing() {
+      sealing = true
+    },
+    get isSealing() {
+      return sealing
+    },
+    async end() {
+      clearInterval(timer)
+      options.stop.removeEventListener('abort', stopped)
+      await beating
+    },
+  }
+}
+
+const hasMoved = (before: RunProgress | null, after: RunProgress) =>
+  before?.plain_bytes !== after.plain_bytes ||
+  before.stored_bytes !== after.stored_bytes ||
+  before.files !== after.files

@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises'
+import { claimRestore, endRestore, renewRestore, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
+import { decryptConnection, type Connection } from '../../shared/connections.ts'
+import { CofferError, toCofferError } from '../../shared/errors.ts'
+import { decodeManifest } from '../../shared/manifest.ts'
+import { startLife, type Life } from '../life.ts'
+import { persistently } from '../persistently.ts'
+import { runError } from '../run-error.ts'
+import type { BellJob, WorkerContext } from '../run-processor.ts'
+import { restoreDatabase } from './restore-database.ts'
+import { restoreMedia } from './restore-media.ts'
+import type { RestorePart } from './restore-part.ts'
+
+/** One restore of one service-instance backup, from claim to end. Throws what made it fail, so that the job shows red. */
+export async function processRestore(context: WorkerContext, job: BellJob): Promise<string> {
+  const { catalog, config, owner, clock, log } = context
+  const leaseSeconds = config.COFFER_LEASE_SECONDS
+  const claim = await claimRestore(catalog, { ...job.data, owner, leaseSeconds, now: clock() })
+  if ('refused' in claim)
+    return claim.refused === 'stale' ? 'nothing to do' : 'waits: another restore into the same target is under way'
+  const restore = claim.claimed
+  const life = startLife({
+    subject: `restore ${restore.id}`,
+    renew: (progress) => renewRestore(catalog, restore, { leaseSeconds, progress }),
+    leaseSeconds,
+    watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
+    deadlineSeconds: config.COFFER_DEADLINE_SECONDS,
+    stop: context.stop,
+    log,
+  })
+  log.info({ restore: restore.id }, 'restore claimed')
+  try {
+    const report = await restorePart(context, restore, life)
+    await persistently(
+      () => endRestore(catalog, restore, { success: 'SUCCESS', report, error: null, now: clock() }),
+      life.signal,
+    )
+    return 'restored'
+  } catch (thrown) {
+    const error = life.signal.aborted ? toCofferError(life.signal.reason) : toCofferError(thrown)
+    log.warn({ restore: restore.id, code: error.code, err: error }, 'restore failed')
+    const end = {
+      success: 'FAILURE' as const,
+      report: null,
+      error: runError(error, restore.attempt, clock()),
+      now: clock(),
+    }
+    await persistently(() => endRestore(catalog, restore, end), AbortSignal.timeout(leaseSeconds * 1000))
+    throw error
+  } finally {
+    await life.end()
+    context.ringer.nudge()
+  }
+}
+
+async function restorePart(
+  context: WorkerContext,
+  restore: ClaimedRestore,
+  life: Life,
+): Promise<Record<string, unknown>> {
+  const { secrets, stores, config } = context
+  const { contents } = decodeManifest(secrets, restore.manifest)
+  const connection: Connection = decryptConnection(secrets, restore.target.id, restore.target.connection)
+  const part: RestorePart = {
+    connection,
+    config,
+    life,
+    store: stores.open(restore.storeUrl),
+    artifacts: restore.artifacts,
+    identities: await readIdentities(config.COFFER_AGE_IDENTITY_FILE),
+  }
+  if (contents.kind === 'postgresql') return restoreDatabase(part, contents)
+  return restoreMedia(part, contents)
+}
+
+/** The private keys of an age identity file: one a line, comments begin with '#'. */
+async function readIdentities(file: string | undefined): Promise<string[]> {
+  if (file === undefined)
+    throw new CofferError('KEY_MISSING', 'this worker has no COFFER_AGE_IDENTITY_FILE, so it can read no backup')
+  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '' && !line.startsWith('#'))
+}

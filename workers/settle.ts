@@ -1,0 +1,52 @@
+import { takeOverLapsedRuns, type LapsedRun } from '../shared/catalog/lapses.ts'
+import { endAttempt } from '../shared/catalog/run-ends.ts'
+import { finishSeal } from '../shared/catalog/seals.ts'
+import { backoffSeconds } from '../shared/domain/backoff.ts'
+import { MANIFEST_NAME } from '../shared/domain/manifest.ts'
+import { CofferError } from '../shared/errors.ts'
+import { decodeManifest } from '../shared/manifest.ts'
+import { discardOrLeave, readText } from './attempt-objects.ts'
+import { runError } from './run-error.ts'
+import type { WorkerContext } from './run-processor.ts'
+
+/**
+ * Settles every attempt whose worker died, before the next may begin: its manifest is there and equal, then it is sealed; else it is
+ * fenced and its objects deleted. What can't be settled now (its store is away) is left for the next time.
+ * @returns how many were settled
+ */
+export async function settleLapsedRuns(context: WorkerContext): Promise<number> {
+  const lapsed = await takeOverLapsedRuns(context.catalog, context.owner, context.config.COFFER_LEASE_SECONDS)
+  let settled = 0
+  for (const run of lapsed) {
+    const subject = { run: run.id, attempt: run.attempt }
+    try {
+      const how = (await sealIfWritten(context, run)) ? 'sealed' : await abandon(context, run)
+      context.log.warn({ ...subject, how }, 'a run whose worker died was settled')
+      settled++
+    } catch (error) {
+      context.log.error({ ...subject, err: error }, 'a run whose worker died could not be settled yet')
+    }
+  }
+  return settled
+}
+
+async function sealIfWritten({ catalog, secrets, stores, clock }: WorkerContext, run: LapsedRun): Promise<boolean> {
+  if (run.state !== 'SEALING' || run.manifest === null) return false
+  const found = await readText(stores.open(run.storeUrl), `${run.keyPrefix}${MANIFEST_NAME}`)
+  if (found !== run.manifest) return false
+  const { success } = decodeManifest(secrets, run.manifest).service_instance_backup
+  if (success !== 'SUCCESS' && success !== 'PARTIAL') return false
+  return (await finishSeal(catalog, run, { success, now: clock() })) === 'sealed'
+}
+
+async function abandon(context: WorkerContext, run: LapsedRun): Promise<string> {
+  const { catalog, config, clock } = context
+  await discardOrLeave(context, { ...run, mayHaveManifest: run.state === 'SEALING' })
+  const error = new CofferError('RUN_ABANDONED', `the worker of attempt ${run.attempt} died or lost the catalog`)
+  return endAttempt(catalog, run, {
+    next: 'retry',
+    error: runError(error, run.attempt, clock()),
+    delaySeconds: backoffSeconds(1, config.COFFER_RETRY_SECONDS, Math.random()),
+    now: clock(),
+  })
+}

@@ -1,0 +1,29 @@
+import { ringEverythingDue } from '../../shared/catalog/outbox.ts'
+import { endLapsedRestores } from '../../shared/catalog/restore-runs.ts'
+import { CofferError } from '../../shared/errors.ts'
+import { runError } from '../run-error.ts'
+import type { WorkerContext } from '../run-processor.ts'
+import { settleLapsedRuns } from '../settle.ts'
+
+/**
+ * Makes true what should be true by now, from the catalog alone: attempts of dead workers are settled, bells that Redis lost are rung
+ * again. Every worker calls it; an advisory lock lets one of them do the work.
+ */
+export async function reconcile(context: WorkerContext): Promise<void> {
+  await context.catalog.exclusively('coffer reconcile', async () => {
+    await settleLapsedRuns(context)
+    await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
+    await ringEverythingDue(context.catalog)
+  })
+  context.ringer.nudge()
+}
+
+const abandoned = (attempt: number, now: Date) =>
+  runError(
+    new CofferError(
+      'RUN_ABANDONED',
+      'the worker of this restore died; look at the target before you try again: it may be half written',
+    ),
+    attempt,
+    now,
+  )
