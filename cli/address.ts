@@ -25,7 +25,7 @@ export function findProducer({ env, checkout, cwd }: Surroundings): Address {
   const dataDirs = env.COFFER_DATA_DIR
     ? [env.COFFER_DATA_DIR]
     : [...new Set([checkout, cwd])].map((dir) => join(dir, '.coffer'))
-  const local = readLocal(dataDirs)
+  const local = env.COFFER_URL && env.COFFER_TOKEN ? null : readLocal(dataDirs)
   if (!env.COFFER_URL && !local) {
     const looked = dataDirs.map((dir) => join(dir, 'run.json')).join(' and ')
     throw new CofferError(

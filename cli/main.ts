@@ -16,8 +16,11 @@ async function main(): Promise<void> {
       process.once(name, () => process.exit())
     })
   }
-  // Whoever read our output has closed it: there is nobody left to tell.
-  process.stdout.on('error', () => process.exit(1))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // EPIPE: whoever read the output has seen enough.
+    if (error.code !== 'EPIPE') process.stderr.write(`error: cannot write to stdout: ${error.message}\n`)
+    process.exit(1)
+  })
   try {
     process.exitCode = await runCommand(process.argv.slice(2), {
       surroundings: { env: { COFFER_URL, COFFER_TOKEN, COFFER_DATA_DIR }, checkout, cwd: process.cwd() },

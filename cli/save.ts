@@ -57,10 +57,16 @@ export async function refuseExisting(path: string): Promise<void> {
 async function transfer(fetched: Fetched, to: Writable, where: string, { signal, onBytes }: SaveOptions, end: boolean) {
   try {
     await pipeline(Readable.from(proven(fetched, onBytes), { objectMode: false }), to, { signal, end })
+    if (!end) await flushed(to)
   } catch (thrown) {
     signal.throwIfAborted()
     throw thrown instanceof CofferError ? thrown : outputFailed(where, thrown)
   }
+}
+
+// A pipeline that leaves the stream open does not wait for the last bytes: a full disk would go unseen.
+function flushed(stream: Writable): Promise<void> {
+  return new Promise((resolve, reject) => stream.write('', (error) => (error ? reject(error) : resolve())))
 }
 
 // The types of the DOM's stream and of Node's differ; it is one object.
