@@ -1,14 +1,10 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { ensurePrograms, ensureServices } from './services/ensure-services.ts'
+import { ensureTestServices } from './services/test-services.ts'
 
-/** `npm test`: test servers, then vitest with the arguments given, then the servers are thrown away whatever happened. */
-const log = (line: string): void => console.error(line)
+/** `npm test`: test servers, then vitest with the arguments given, then the servers are thrown away, whatever happened. */
 const checkout = join(import.meta.dirname, '..')
-await ensurePrograms(['age', 'zstd', 'tar'], { env: process.env, log })
-const dataDir = join(checkout, '.coffer-test')
-const services = await ensureServices({ mode: 'test', dataDir, env: process.env, log })
-
+const services = await ensureTestServices(process.env)
 const vitest = spawn(
   process.execPath,
   [join(checkout, 'node_modules/vitest/vitest.mjs'), 'run', ...process.argv.slice(2)],
@@ -24,7 +20,7 @@ const vitest = spawn(
 )
 // A Ctrl-C reaches vitest by itself; this process stays until the servers are gone.
 process.on('SIGINT', () => undefined)
-process.on('SIGTERM', () => vitest.kill('SIGTERM'))
+for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => vitest.kill(signal))
 const status = await new Promise<number>((resolve) => vitest.once('exit', (code) => resolve(code ?? 1)))
 await services.stop()
 process.exitCode = status

@@ -34,6 +34,12 @@ export function ownFolder(path: string, user: ServerUser | null): string {
   return path
 }
 
+/** The data folder. Others may pass through it, as the servers' user must when we are root, but not look around. */
+export function openDataFolder(path: string): string {
+  mkdirSync(path, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
+  return path
+}
+
 /** The first of the preferred folder and the others that the servers' user can enter; said aloud when it is another. */
 export function reachableFolder(
   preferred: string,
@@ -65,7 +71,7 @@ export function testFallbacks(): string[] {
 
 function canEnter(folder: string, user: ServerUser | null): boolean {
   try {
-    mkdirSync(folder, { recursive: true, mode: user === null ? 0o700 : 0o711 })
+    openDataFolder(folder)
   } catch {
     return false
   }

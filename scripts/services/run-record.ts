@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 
@@ -45,8 +45,8 @@ export function updateServerSettings(dataDir: string, settings: ServerSettings):
 /** Replaces the file in one step, readable by its owner only. */
 export function writePrivateFile(path: string, content: string): void {
   const temporary = `${path}.new`
-  writeFileSync(temporary, `${content}\n`, { mode: 0o600 })
-  chmodSync(temporary, 0o600)
+  rmSync(temporary, { force: true })
+  writeFileSync(temporary, `${content}\n`, { mode: 0o600, flush: true })
   renameSync(temporary, path)
 }
 

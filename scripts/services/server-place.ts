@@ -1,7 +1,7 @@
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { reachableFolder, serverUser, testFallbacks, upFallbacks } from './folders.ts'
+import { openDataFolder, reachableFolder, serverUser, testFallbacks, upFallbacks } from './folders.ts'
 import { stopPrivatePostgres } from './private-postgres.ts'
 import { stopPrivateRedis } from './private-redis.ts'
 import type { ServerPlace } from './private-server.ts'
@@ -15,8 +15,7 @@ export type OpenServerPlace = ServerPlace & { close(): Promise<void> }
 export async function openServerPlace({ mode, dataDir, log }: PlaceRequest): Promise<OpenServerPlace> {
   const user = serverUser()
   if (mode === 'test') return openTestPlace(reachableFolder(dataDir, testFallbacks(), user, log), user, log)
-  const mayBeClosed = user === null ? 0o700 : 0o711
-  mkdirSync(dataDir, { recursive: true, mode: mayBeClosed })
+  openDataFolder(dataDir)
   const chosen = readServerSettings(dataDir).folder
   const folder = chosen ?? reachableFolder(dataDir, upFallbacks(dataDir), user, log)
   updateServerSettings(dataDir, { folder })
@@ -31,7 +30,7 @@ async function openTestPlace(
 ): Promise<OpenServerPlace> {
   await clearDeadRuns(root)
   const folder = join(root, runName())
-  mkdirSync(folder, { recursive: true, mode: user === null ? 0o700 : 0o711 })
+  openDataFolder(folder)
   const close = (): Promise<void> => rm(folder, { recursive: true, force: true })
   return { dataDir: folder, folder, user, disposable: true, log, close }
 }
