@@ -19,12 +19,13 @@ const TRANSACTION_TRIES = 5
 
 const INT8: number = pg.types.builtins.INT8
 const DATE: number = pg.types.builtins.DATE
+const usualParser = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary') => unknown
 
 // bigint columns hold byte counts, which stay far below 2^53; dates stay text, since they have no time zone.
 const types: pg.CustomTypesConfig = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
     if (oid === INT8) return Number
-    return oid === DATE ? String : pg.types.getTypeParser(oid, format)
+    return oid === DATE ? String : usualParser(oid, format)
   },
 }
 

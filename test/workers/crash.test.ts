@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import { MANIFEST_NAME } from '../../shared/domain/manifest.ts'
+import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
+import { createTestDatabase } from '../support/databases.ts'
+import { fillFolder, fillTable } from '../support/sample-data.ts'
+import { startS3Server } from '../support/s3-server/start.ts'
+import { until } from '../support/until.ts'
+
+const KILL_POINTS = [
+  'after-claim',
+  'mid-part',
+  'before-complete',
+  'after-complete',
+  'before-manifest',
+  'after-manifest',
+]
+
+/** One manifest, the objects of the sealed attempt, nothing else; no upload left open. */
+async function expectNothingButTheSealed(coffer: TestCoffer, backupId: string): Promise<void> {
+  const parts = await coffer.parts(backupId)
+  const sealed = parts.map(({ prefix, service_type, attempt }) => `/${prefix}-${service_type}.${attempt}/`)
+  const objects = await until(async () => {
+    const keys = await coffer.objects()
+    const isClean = keys.every((key) => sealed.some((folder) => key.includes(folder)))
+    return isClean && keys
+  })
+  expect(objects.filter((key) => key.endsWith(MANIFEST_NAME))).toHaveLength(parts.length)
+  await until(async () => {
+    for await (const upload of coffer.store.pendingUploads('')) return upload === undefined
+    return true
+  })
+}
+
+describe.each(['file', 's3'] as const)('F1 a worker that is killed, %s store', (kind) => {
+  test.each(KILL_POINTS)('at %s: the backup ends sealed once, with one manifest and no orphan', async (step) => {
+    await using s3 = kind === 's3' ? await startS3Server() : null
+    await using coffer = await startTestCoffer({
+      ...(s3 ? { storageUrl: s3.url } : {}),
+      env: { COFFER_SWEEP_SECONDS: '0.5', ...s3?.credentials },
+    })
+    const source = await createTestDatabase()
+    await fillTable(source.url, 40_000, 960)
+    await coffer.addService('DATABASE', source.url)
+    const doomed = await coffer.worker({ killAt: step })
+    const { uuid } = await coffer.backup()
+    await doomed.ended
+    expect(doomed.output()).toContain(`killed at ${step}`)
+    expect(doomed.child.signalCode).toBe('SIGKILL')
+
+    await coffer.worker()
+    const backup = await coffer.ended(uuid)
+
+    expect(backup.success).toBe('SUCCESS')
+    const [part] = await coffer.parts(uuid)
+    expect(part).toMatchObject({ success: 'SUCCESS', attempt: step === 'after-manifest' ? 1 : 2 })
+    await expectNothingButTheSealed(coffer, uuid)
+    await source.drop()
+  })
+})
+
+test('F1 a worker that is killed while a media archive flows is followed by one sealed attempt', async () => {
+  await using coffer = await startTestCoffer({ env: { COFFER_SWEEP_SECONDS: '0.5' } })
+  const media = await coffer.mediaRoot('shop')
+  await fillFolder(media.path, 3_000, 4_096)
+  await coffer.addService('STORAGE', media.url)
+  const doomed = await coffer.worker({ killAt: 'mid-part' })
+  const { uuid } = await coffer.backup()
+  await doomed.ended
+
+  await coffer.worker()
+  expect((await coffer.ended(uuid)).success).toBe('SUCCESS')
+  await expectNothingButTheSealed(coffer, uuid)
+})
