@@ -41,11 +41,14 @@ export function toProblem(thrown: unknown): Problem {
   }
 }
 
-/** For a person: what happened, field by field where known, then what to do next. */
+/** For a person: what happened, the fields that this does not name yet, then what to do next. */
 export function problemLines(problem: Problem): string[] {
   return [
     `error: ${problem.detail}`,
-    ...(problem.errors ?? []).map(({ field, message }) => `  ${field}: ${message}`),
+    ...(problem.errors ?? [])
+      .map(({ field, message }) => `${field}: ${message}`)
+      .filter((line) => !problem.detail.includes(line))
+      .map((line) => `  ${line}`),
     ...(problem.remedy === undefined ? [] : [`remedy: ${problem.remedy}`]),
     ...(problem.request_id === undefined ? [] : [`request: ${problem.request_id}`]),
   ]
