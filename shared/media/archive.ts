@@ -94,7 +94,7 @@ class ArchiveRun {
     if (member.kind === 'absent') return this.#list(describeAbsent(member))
     const first = member.kind === 'bare' ? undefined : this.#hardLinks.firstName(member.header.path, member.inode)
     if (first !== undefined) {
-      if (member.kind === 'large') await member.file.close()
+      if (member.kind === 'large') member.file.close()
       const header: MemberHeader = { ...member.header, type: 'hardlink', size: 0, link: first }
       this.#begin(header)
       return this.#list(describeMember({ kind: 'bare', header }, this.#place()))
@@ -160,7 +160,7 @@ async function openRoot(path: string): Promise<{ root: Folder; names: Bytes[] }>
     root = await Folder.open(fromText(path))
     return { root, names: await root.list() }
   } catch (cause) {
-    await root?.close()
+    root?.close()
     const errno = errnoOf(cause)
     const code = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errno) ? 'MEDIA_ROOT_MISSING' : 'MEDIA_UNREADABLE'
     throw new CofferError(code, `the media folder ${path} can't be opened (${errno})`, { cause })

@@ -2,8 +2,8 @@ import { CofferError } from '../errors.ts'
 import { FileEntry } from '../domain/file-list.ts'
 import { fromText, toBuffer, toText, type Bytes } from './bytes.ts'
 
-/** A path of 4,096 bytes takes six times as many in JSON when every byte must be escaped; a line holds two of them. */
-const LONGEST_LINE = 64 * 1024
+/** In JSON a byte takes six at most: room for the longest path that an extended header may give, and a link target. */
+export const LONGEST_LINE = 512 * 1024
 
 /** One line of NDJSON. */
 export function encodeFileEntry(entry: FileEntry): Buffer {

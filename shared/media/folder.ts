@@ -27,10 +27,10 @@ export class Folder {
   static async open(path: Bytes, byDescriptor = HAS_DESCRIPTORS): Promise<Folder> {
     const fd = await open(toBuffer(path), FLAGS)
     try {
-      const stats = await fstat(fd)
+      const stats = fstat(fd)
       return new Folder(fd, byDescriptor ? `${DESCRIPTORS}/${fd}` : path, stats)
     } catch (error) {
-      await close(fd)
+      close(fd)
       throw error
     }
   }
@@ -55,14 +55,18 @@ export class Folder {
       encoding: 'buffer' as BufferEncoding,
       bufferSize: 1024,
     })
-    for await (const entry of directory) {
-      const name = fromBuffer(entry.name as unknown as Buffer)
-      names.push(entry.isDirectory() ? `${name}/` : name)
+    try {
+      for (let entry = await directory.read(); entry; entry = await directory.read()) {
+        const name = fromBuffer(entry.name as unknown as Buffer)
+        names.push(entry.isDirectory() ? `${name}/` : name)
+      }
+    } finally {
+      directory.closeSync()
     }
     return names.sort()
   }
 
-  async close(): Promise<void> {
-    await close(this.#fd)
+  close(): void {
+    close(this.#fd)
   }
 }

@@ -24,8 +24,8 @@ export class LargeFile {
     this.#before = before
   }
 
-  close(): Promise<void> {
-    return close(this.#fd)
+  close(): void {
+    close(this.#fd)
   }
 
   /** The content; closes the file, also when it is abandoned. */
@@ -42,10 +42,10 @@ export class LargeFile {
         yield chunk
       }
       this.sha256 = digest.digest('hex')
-      this.changed ||= !isSameContent(this.#before, await fstat(this.#fd))
+      this.changed ||= !isSameContent(this.#before, fstat(this.#fd))
     } finally {
       await ahead
-      await this.close()
+      this.close()
     }
   }
 

@@ -55,7 +55,7 @@ export async function openLarge(parent: Folder, name: Bytes, path: Bytes): Promi
   let fd: number | undefined
   try {
     fd = await open(parent.at(name), READ_FILE)
-    const stats = await fstat(fd)
+    const stats = fstat(fd)
     if (stats.isFile()) {
       const file = new LargeFile(fd, stats)
       fd = undefined
@@ -67,7 +67,7 @@ export async function openLarge(parent: Folder, name: Bytes, path: Bytes): Promi
     const again = await readAhead(parent, name, path)
     return again.kind === 'later' ? replaced(path) : again
   } finally {
-    if (fd !== undefined) await close(fd)
+    if (fd !== undefined) close(fd)
   }
 }
 
@@ -97,7 +97,7 @@ async function readSmall(address: Buffer, path: Bytes, before: BigIntStats): Pro
     // One byte more than the size shows whether the file has grown.
     const buffer = Buffer.allocUnsafe(Number(before.size) + 1)
     const filled = await readFully(fd, buffer)
-    const after = await fstat(fd)
+    const after = fstat(fd)
     if (!after.isFile()) return notArchived(path, after)
     const content = buffer.subarray(0, Math.min(filled, Number(before.size)))
     return {
@@ -109,7 +109,7 @@ async function readSmall(address: Buffer, path: Bytes, before: BigIntStats): Pro
       ...inodeOf(after),
     }
   } finally {
-    await close(fd)
+    close(fd)
   }
 }
 

@@ -31,7 +31,7 @@ export async function* readMembers(root: Folder, rootNames: Bytes[]): AsyncGener
   } finally {
     for (const { visit, ahead } of queue) {
       await ahead?.catch(() => undefined)
-      if (visit.kind === 'leave') await visit.folder.close()
+      if (visit.kind === 'leave') visit.folder.close()
     }
     await visits.return()
   }
@@ -52,7 +52,7 @@ async function finish({ visit, ahead }: Ordered): Promise<Member | null> {
     case 'failed':
       return failed(visit.path, 'directory', visit.error)
     case 'leave':
-      await visit.folder.close()
+      visit.folder.close()
       return null
     case 'leaf': {
       const member = await ahead

@@ -3,7 +3,7 @@ import { parsePax, type PaxRecords } from './pax-records.ts'
 import { readUstar, type UstarHeader } from './ustar-header.ts'
 
 const BLOCK = 512
-/** Names of 4,096 bytes fit many times; a header that claims more is not ours. */
+/** A path of 4,096 bytes, Linux's longest, fits many times. */
 const LARGEST_PAX_HEADER = 64 * 1024
 
 export type TarEntryType = 'file' | 'hardlink' | 'symlink' | 'char' | 'block' | 'directory' | 'fifo'

@@ -36,7 +36,7 @@ export async function* walk(root: Folder, rootNames: Bytes[]): AsyncGenerator<Vi
       }
     }
   } finally {
-    for (const { folder } of levels) await folder.close()
+    for (const { folder } of levels) folder.close()
   }
 }
 
@@ -49,7 +49,7 @@ async function enter(parent: Level, name: Bytes, levels: Level[]): Promise<Visit
     levels.push({ folder, path: `${path}/`, names, next: 0 })
     return { kind: 'folder', path, folder }
   } catch (error) {
-    await folder?.close()
+    folder?.close()
     throwIfExhausted(error)
     // It was a directory when its parent was listed and is something else now.
     if (['ENOTDIR', 'ELOOP'].includes(errnoOf(error))) return { kind: 'leaf', path, name, parent: parent.folder }
