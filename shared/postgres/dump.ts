@@ -36,15 +36,17 @@ export async function openDump(options: {
   connection: PostgresConnection
   clients: readonly PostgresClient[]
   signal?: AbortSignal
+  /** How long pg_dump waits for a lock that another session holds. */
+  lockWaitMs?: number
 }): Promise<OpenDump> {
-  const { connection, clients, signal } = options
+  const { connection, clients, signal, lockWaitMs = LOCK_WAIT_MS } = options
   const server = await inspectServer(connection, { signal })
   const client = chooseClient(clients, server.major)
   const parser = new DumpParser()
   let parsed: ParsedDump | undefined
   const result = () => (parsed ??= parser.end())
   return {
-    source: readDump(connection, client, signal),
+    source: readDump(connection, client, lockWaitMs, signal),
     inspect: (chunk) => parser.push(chunk),
     contents: () => ({
       kind: 'postgresql',
@@ -67,12 +69,13 @@ export async function openDump(options: {
 async function* readDump(
   connection: PostgresConnection,
   client: PostgresClient,
+  lockWaitMs: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer, void, void> {
   await using environment = await openClientEnvironment(connection)
   yield* readFromChild({
     program: client.pgDump,
-    args: ['--no-password', '--format=custom', '--compress=0', `--lock-wait-timeout=${LOCK_WAIT_MS}`],
+    args: ['--no-password', '--format=custom', '--compress=0', `--lock-wait-timeout=${lockWaitMs}`],
     env: environment.variables,
     ...(signal && { signal }),
     onFailure: (exit): CofferError => programFailure('pg_dump', exit, connection, 'DUMP_FAILED'),

@@ -1,4 +1,3 @@
-import pg from 'pg'
 import type { DumpContents } from '../domain/manifest.ts'
 import { CofferError } from '../errors.ts'
 import { writeToChild } from '../pipeline/child.ts'
@@ -8,7 +7,7 @@ import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
 import { describeConnection, type PostgresConnection } from './connection.ts'
 import { openClientEnvironment } from './environment.ts'
 import { programFailure } from './failures.ts'
-import { withSession, type Session } from './session.ts'
+import { quoteIdentifier, withSession, type Session } from './session.ts'
 import { checkTarget } from './target.ts'
 
 export interface RestoredDatabase {
@@ -66,7 +65,7 @@ async function compareContents(
   const differences: string[] = []
   let restoredRows = 0
   for (const { schema, name, rows } of expected.tables) {
-    const table = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`
+    const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
     const restored = await count(session, `ONLY ${table}`)
     if (restored !== rows) differences.push(`${table} has ${restored} rows, not ${rows}`)
     restoredRows += restored

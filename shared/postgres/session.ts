@@ -15,6 +15,8 @@ export interface SessionOptions {
 
 export type Session = Pick<pg.Client, 'query'>
 
+export const quoteIdentifier = pg.escapeIdentifier
+
 const CONNECT_TIMEOUT_MS = 10_000
 const SYSTEM_CERTIFICATES = [
   '/etc/ssl/certs/ca-certificates.crt',

@@ -1,0 +1,213 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { DumpContents } from '../../shared/domain/manifest.ts'
+import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { restoreIntoEmpty, type RestoredDatabase } from '../../shared/postgres/restore.ts'
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
+import { dumpWhole } from '../support/dumps.ts'
+import { clients, createDatabaseNamed, dumpAsText, query } from '../support/postgres.ts'
+import { inPieces } from '../support/streams.ts'
+import { ACCEPT_NO_INPUT, SAMPLES } from './type-samples.ts'
+
+async function copyDatabase(from: string, to: string): Promise<{ contents: DumpContents; restored: RestoredDatabase }> {
+  const { bytes, contents } = await dumpWhole(from)
+  const connection = parsePostgresUrl(to)
+  return {
+    contents,
+    restored: await restoreIntoEmpty({ connection, clients, dump: inPieces(bytes, 10_000), expected: contents }),
+  }
+}
+
+describe('a database with one of everything', () => {
+  let source: TestDatabase
+  let target: TestDatabase
+  let contents: DumpContents
+  let restored: RestoredDatabase
+
+  beforeAll(async () => {
+    source = await createTestDatabase()
+    target = await createTestDatabase()
+    await query(source.url, await readFile(join(import.meta.dirname, 'zoo.sql'), 'utf8'))
+    await query(source.url, await allTypes(source.url))
+    ;({ contents, restored } = await copyDatabase(source.url, target.url))
+  })
+  afterAll(async () => {
+    await source.drop()
+    await target.drop()
+  })
+
+  test('equals itself after the restore, as SQL, with its sequences and large objects', async () => {
+    const [before, after] = [
+      await dumpAsText(parsePostgresUrl(source.url)),
+      await dumpAsText(parsePostgresUrl(target.url)),
+    ]
+    expect(before).toContain('COPY "Shop".customers')
+    expect(after).toBe(before)
+  })
+
+  test('has the same rows, sequence values and large objects, by hash', async () => {
+    const before = await fingerprint(source.url)
+    expect(before.length).toBe(20)
+    expect(await fingerprint(target.url)).toEqual(before)
+  })
+
+  test('has for every table the exact rows that were counted in the stream', async () => {
+    const counted = await countTables(source.url)
+    expect(sorted(contents.tables)).toEqual(sorted(counted))
+    expect(Object.fromEntries(contents.tables.map(({ name, rows }) => [name, rows]))).toMatchObject({
+      hostile: 11,
+      one_text: 5,
+      no_columns: 3,
+      no_rows: 0,
+      animals: 2,
+      cats: 1,
+      orders_2024: 30,
+      unlogged_rows: 5,
+    })
+    expect(contents.tables.map(({ name }) => name)).not.toContain('orders')
+    expect(restored).toEqual({
+      tables: counted.length,
+      rows: counted.reduce((sum, { rows }) => sum + rows, 0),
+      largeObjects: 3,
+    })
+  })
+
+  test('tells what a restore needs to know', () => {
+    expect(contents).toMatchObject({ kind: 'postgresql', database: source.name, encoding: 'UTF8', large_objects: 3 })
+    expect(contents.extensions.map(({ name }) => name)).toEqual(['hstore', 'pg_trgm', 'plpgsql'])
+    expect(contents.toc_entries).toBeGreaterThan(90)
+  })
+
+  test('holds every built-in type whose values can be written at all', async () => {
+    const types = await builtInTypes(source.url)
+    expect(types.filter((type) => !(type in SAMPLES) && !ACCEPT_NO_INPUT.has(type))).toEqual([])
+  })
+})
+
+describe('a database whose name looks like something else', () => {
+  const NAMES = [
+    'host=evil port=1 dbname=#',
+    'postgres://x/#',
+    '--file=#',
+    `o'neil "and" \\ co #`,
+    'new\nline #',
+    'ünïcødé 😀 #',
+    ' spaces # ',
+    '%20#',
+  ].map((name) => name.replace('#', randomBytes(4).toString('hex')))
+  let previous: TestDatabase
+
+  // From each into the next, so that every name is dumped and restored by.
+  beforeAll(async () => {
+    previous = await createTestDatabase()
+    await query(previous.url, 'CREATE TABLE t AS SELECT 1 AS one')
+  })
+  afterAll(() => previous.drop())
+
+  test.each([...NAMES, `ordinary_${randomBytes(4).toString('hex')}`])(
+    '%j is dumped and restored by its literal name',
+    async (name) => {
+      const source = previous
+      const target = await createDatabaseNamed(name)
+      previous = target
+      try {
+        const { contents, restored } = await copyDatabase(source.url, target.url)
+        expect(contents).toMatchObject({ database: source.name, tables: [{ schema: 'public', name: 't', rows: 1 }] })
+        expect(restored.rows).toBe(1)
+        expect(await query(target.url, 'SELECT one, current_database() AS name FROM t')).toEqual([{ one: 1, name }])
+      } finally {
+        await source.drop()
+      }
+    },
+  )
+})
+
+test('table names in another encoding than UTF-8 read the same in the dump and on the server', async () => {
+  const options = `ENCODING 'LATIN2' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`
+  const source = await createDatabaseNamed(`latin2_${randomBytes(4).toString('hex')}`, options)
+  const target = await createDatabaseNamed(`latin2_${randomBytes(4).toString('hex')}`, options)
+  try {
+    await query(source.url, `CREATE TABLE "žluťoučký kůň" AS SELECT 'ř' AS letter`)
+    const { contents } = await copyDatabase(source.url, target.url)
+    expect(contents).toMatchObject({ encoding: 'LATIN2', tables: [{ name: 'žluťoučký kůň', rows: 1 }] })
+    expect(await query(target.url, 'SELECT letter FROM "žluťoučký kůň"')).toEqual([{ letter: 'ř' }])
+  } finally {
+    await source.drop()
+    await target.drop()
+  }
+})
+
+test('the dump is dated in the second before its snapshot', async () => {
+  const database = await createTestDatabase()
+  try {
+    const before = Date.now()
+    const { takenAt } = await dumpWhole(database.url)
+    expect(takenAt.getTime()).toBeGreaterThanOrEqual(before - 1000)
+    expect(takenAt.getTime()).toBeLessThanOrEqual(Date.now())
+  } finally {
+    await database.drop()
+  }
+})
+
+async function builtInTypes(url: string): Promise<string[]> {
+  const rows = await query<{ name: string }>(
+    url,
+    `SELECT typname AS name FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm')
+        AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = pg_type.oid) ORDER BY typname`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** A table with a column of every built-in type, and one of its arrays: a row with a value, a row of NULLs. */
+async function allTypes(url: string): Promise<string> {
+  const types = (await builtInTypes(url)).filter((type) => type in SAMPLES)
+  const columns = types.flatMap((type) => {
+    const name = `pg_catalog.${escapeIdentifier(type)}`
+    return [`${escapeIdentifier(`a ${type}`)} ${name}`, `${escapeIdentifier(`many ${type}`)} ${name}[]`]
+  })
+  const values = types.flatMap((type) => {
+    const value = `${escapeLiteral(SAMPLES[type] ?? '')}::pg_catalog.${escapeIdentifier(type)}`
+    return [value, `ARRAY[${value}, NULL]`]
+  })
+  return `CREATE TABLE all_types (${columns.join(', ')});
+    INSERT INTO all_types VALUES (${values.join(', ')});
+    INSERT INTO all_types DEFAULT VALUES`
+}
+
+const RELATIONS = `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'm', 'S') AND c.relispopulated AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1, 2`
+
+async function countTables(url: string): Promise<{ schema: string; name: string; rows: number }[]> {
+  const relations = await query<{ schema: string; name: string; kind: string }>(url, RELATIONS)
+  const tables = relations.filter(({ kind }) => kind === 'r')
+  return Promise.all(
+    tables.map(async ({ schema, name }) => {
+      const from = `ONLY ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
+      const [counted] = await query<{ rows: number }>(url, `SELECT count(*)::int AS rows FROM ${from}`)
+      return { schema, name, rows: counted?.rows ?? -1 }
+    }),
+  )
+}
+
+async function fingerprint(url: string): Promise<unknown[]> {
+  const relations = await query<{ schema: string; name: string; kind: string }>(url, RELATIONS)
+  const hashes: unknown[] = []
+  for (const { schema, name, kind } of relations) {
+    const from = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
+    const state =
+      kind === 'S'
+        ? `SELECT last_value, is_called FROM ${from}`
+        : `SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM ${from} t`
+    hashes.push([name, ...(await query(url, state))])
+  }
+  const objects = await query(url, 'SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid')
+  return [...hashes, objects]
+}
+
+function sorted(tables: { schema: string; name: string; rows: number }[]) {
+  return tables.toSorted((a, b) => (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1))
+}
