@@ -18,11 +18,13 @@ export async function* encryptAge(
   const nonce = randomBytes(NONCE_BYTES)
   const key = payloadKey(fileKey, nonce)
   yield Buffer.concat([header, nonce])
+  const spare: Buffer[] = []
   let index = 0
-  for await (const { bytes, isLast } of inChunks(source, CHUNK_BYTES)) {
+  for await (const { bytes, isLast } of inChunks(source, CHUNK_BYTES, spare)) {
     const cipher = createCipheriv(ALGORITHM, key, chunkNonce(index++, isLast), { authTagLength: TAG_BYTES })
     const body = cipher.update(bytes)
     cipher.final()
+    if (!isLast) spare.push(bytes)
     yield Buffer.concat([body, cipher.getAuthTag()])
   }
 }
@@ -41,9 +43,12 @@ export async function* decryptAge(
   try {
     const fileKey = await unlock(await readAgeHeader(reader))
     const key = payloadKey(fileKey, await reader.take(NONCE_BYTES))
+    const spare: Buffer[] = []
     let index = 0
-    for await (const { bytes, isLast } of inChunks(reader.rest(), CHUNK_BYTES + TAG_BYTES)) {
-      yield openChunk(key, bytes, index++, isLast)
+    for await (const { bytes, isLast } of inChunks(reader.rest(), CHUNK_BYTES + TAG_BYTES, spare)) {
+      const plain = openChunk(key, bytes, index++, isLast)
+      if (!isLast) spare.push(bytes)
+      yield plain
     }
   } finally {
     await reader.close()

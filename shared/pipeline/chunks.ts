@@ -8,16 +8,23 @@ export interface Chunk {
   isLast: boolean
 }
 
-/** Cuts a stream into chunks of exactly `size` bytes. The last one has 1 to `size` bytes, or none when there are none at all. */
-export async function* inChunks(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Chunk, void, void> {
-  let held = Buffer.allocUnsafe(size)
+/**
+ * Cuts a stream into chunks of exactly `size` bytes. The last one has 1 to `size` bytes, or none when there are none at all.
+ * Chunks that the consumer is done with may go into `spare`: they are filled again, which keeps the garbage small.
+ */
+export async function* inChunks(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+  spare: Buffer[] = [],
+): AsyncGenerator<Chunk, void, void> {
+  let held: Buffer = Buffer.allocUnsafe(size)
   let filled = 0
   for await (const input of source) {
     let rest = asBuffer(input)
     while (filled + rest.length > size) {
       const taken = rest.copy(held, filled)
       yield { bytes: held, isLast: false }
-      held = Buffer.allocUnsafe(size)
+      held = spare.pop() ?? Buffer.allocUnsafe(size)
       filled = 0
       rest = rest.subarray(taken)
     }

@@ -12,7 +12,7 @@ export interface Progress {
 }
 
 export interface StoredArtifactOptions {
-  store: Store
+  store: Pick<Store, 'read'>
   record: ArtifactRecord
   signal?: AbortSignal
   onProgress?: (progress: Progress) => void

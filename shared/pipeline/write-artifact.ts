@@ -9,7 +9,7 @@ import { decodeArtifact, type Progress } from './read-artifact.ts'
 import { compressFrames } from './zstd-frames.ts'
 
 export interface WriteArtifactOptions {
-  store: Store
+  store: Pick<Store, 'write' | 'read'>
   key: string
   kind: ArtifactKind
   source: AsyncIterable<Uint8Array>
@@ -81,7 +81,12 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<Writ
   return { record, reopen: (signal) => reopen(store, record, age, signal) }
 }
 
-function reopen(store: Store, record: ArtifactRecord, age: AgeHeader | null, signal: AbortSignal | undefined) {
+function reopen(
+  store: Pick<Store, 'read'>,
+  record: ArtifactRecord,
+  age: AgeHeader | null,
+  signal: AbortSignal | undefined,
+) {
   return decodeArtifact({ store, record, ...(signal && { signal }) }, (header) => {
     if (age?.header.equals(header)) return age.fileKey
     throw new CofferError('ARTIFACT_CORRUPT', `the age header of ${record.key} is not the one that was written`)

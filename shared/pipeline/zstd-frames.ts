@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import { CofferError } from '../errors.ts'
-import { inChunks, mapInOrder } from './chunks.ts'
+import { inChunks, mapInOrder, type Chunk } from './chunks.ts'
 import { encodeSeekTable, type FrameSize } from './seekable.ts'
 import { readFrames, type StoredFrame } from './zstd-reader.ts'
 
@@ -9,6 +9,8 @@ const FRAME_PLAIN_BYTES = 2 * 1024 * 1024
 /** Each holds its plain bytes, its compressed bytes and a zstd context, about 10 MiB. */
 const FRAMES_IN_FLIGHT = 4
 const LEVEL = 3
+/** Output is gathered in pieces of this size: small ones cost a round trip to the thread pool each, large ones memory. */
+const OUTPUT_BYTES = 256 * 1024
 const MIN_CHUNK_SIZE = 64
 
 const compress = promisify(zstdCompress)
@@ -20,7 +22,14 @@ const decompress = promisify(zstdDecompress)
  */
 export async function* compressFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
   const sizes: FrameSize[] = []
-  for await (const frame of mapInOrder(inChunks(source, FRAME_PLAIN_BYTES), FRAMES_IN_FLIGHT, compressFrame)) {
+  const spare: Buffer[] = []
+  const chunks = inChunks(source, FRAME_PLAIN_BYTES, spare)
+  const compressChunk = async ({ bytes, isLast }: Chunk) => {
+    const frame = await compressFrame(bytes)
+    if (!isLast) spare.push(bytes)
+    return frame
+  }
+  for await (const frame of mapInOrder(chunks, FRAMES_IN_FLIGHT, compressChunk)) {
     sizes.push({ compressed: frame.bytes.length, plain: frame.plainSize })
     yield frame.bytes
   }
@@ -40,17 +49,17 @@ export async function* decompressFrames(
   yield* mapInOrder(readFrames(source, maxBytes), FRAMES_IN_FLIGHT, decompressFrame)
 }
 
-async function compressFrame({ bytes }: { bytes: Buffer }): Promise<StoredFrame> {
-  const compressed = await compress(bytes, {
-    chunkSize: boundOf(bytes.length),
-    pledgedSrcSize: bytes.length,
+async function compressFrame(plain: Buffer): Promise<StoredFrame> {
+  const bytes = await compress(plain, {
+    chunkSize: OUTPUT_BYTES,
+    pledgedSrcSize: plain.length,
     params: {
       [constants.ZSTD_c_compressionLevel]: LEVEL,
       [constants.ZSTD_c_checksumFlag]: 1,
       [constants.ZSTD_c_contentSizeFlag]: 1,
     },
   })
-  return { bytes: compressed, plainSize: bytes.length }
+  return { bytes, plainSize: plain.length }
 }
 
 async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
@@ -63,9 +72,4 @@ async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffe
   }
   if (plain.length === plainSize) return plain
   throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame holds ${plain.length} bytes and announces ${plainSize}`)
-}
-
-/** What the worst case compresses to (ZSTD_COMPRESSBOUND), so that one call fills one buffer. */
-function boundOf(size: number): number {
-  return size + (size >> 8) + MIN_CHUNK_SIZE + (size < 128 * 1024 ? (128 * 1024 - size) >> 11 : 0)
 }
