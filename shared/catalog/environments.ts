@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { CofferError } from '../errors.ts'
-import { violatedConstraint, type Db } from './database.ts'
+import { sqlState, violatedConstraint, type Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 
 /** An environment as the API shows it. `store`: its own, or else the one that is the default now; null when there is none at all. */
@@ -61,10 +61,10 @@ export interface NewEnvironment {
   now: Date
 }
 
-/** @throws NOT_FOUND (application, plan, store), CONFLICT (the slug is taken, or the application was deleted meanwhile) */
+/** @throws NOT_FOUND (plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
 export async function createEnvironment(db: Db, input: NewEnvironment): Promise<EnvironmentView> {
   const id = randomUUID()
-  await guard(input, () =>
+  await guard(db, input, () =>
     db.query(
       `INSERT INTO environments (id, application_id, slug, plan_id, store_id, timezone, created_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7)`,
@@ -82,7 +82,7 @@ export interface EnvironmentChanges {
   timezone?: string | undefined
 }
 
-/** @throws NOT_FOUND, CONFLICT (the slug is taken) */
+/** @throws NOT_FOUND (it, plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
 export async function updateEnvironment(
   db: Db,
   id: string,
@@ -91,7 +91,7 @@ export async function updateEnvironment(
 ): Promise<EnvironmentView> {
   await getEnvironment(db, id, scope)
   const { slug, planId, storeId, timezone } = changes
-  await guard(changes, () =>
+  await guard(db, changes, () =>
     db.query(
       `UPDATE environments SET slug = coalesce($2, slug), timezone = coalesce($3, timezone),
               plan_id = CASE WHEN $4 THEN $5::uuid ELSE plan_id END, store_id = CASE WHEN $6 THEN $7::uuid ELSE store_id END
@@ -120,23 +120,32 @@ const FOREIGN_KEYS: Record<string, 'plan' | 'store'> = {
   environments_plan_id_fkey: 'plan',
   environments_store_id_fkey: 'store',
 }
+const INVALID_PARAMETER = '22023'
 
-async function guard(input: EnvironmentChanges, write: () => Promise<unknown>): Promise<void> {
+async function guard(db: Db, input: EnvironmentChanges, write: () => Promise<unknown>): Promise<void> {
   try {
+    // The database computes local dates with it, and its list of zones is not the one of this process.
+    await db.query('SELECT now() AT TIME ZONE $1', [input.timezone ?? 'UTC'])
     await write()
   } catch (cause) {
-    if (violatedConstraint(cause) === 'environments_slug')
-      throw new CofferError(
-        'CONFLICT',
-        `the application has an environment with the slug ${input.slug ?? ''} already`,
-        {
-          cause,
-        },
-      )
-    const constraint = cause instanceof Error && 'constraint' in cause ? String(cause.constraint) : ''
-    const missing = FOREIGN_KEYS[constraint]
-    if (missing === undefined) throw cause
-    const id = missing === 'plan' ? input.planId : input.storeId
-    throw new CofferError('NOT_FOUND', `there is no ${missing} ${id ?? ''}`, { cause })
+    throw explain(cause, input)
   }
+}
+
+function explain(cause: unknown, { slug, timezone, planId, storeId }: EnvironmentChanges): unknown {
+  if (sqlState(cause) === INVALID_PARAMETER)
+    return new CofferError('REQUEST_INVALID', `the catalog database does not know the time zone ${timezone ?? ''}`, {
+      cause,
+      details: { field: 'timezone' },
+    })
+  if (violatedConstraint(cause) === 'environments_slug')
+    return new CofferError('CONFLICT', `the application has an environment with the slug ${slug ?? ''} already`, {
+      cause,
+    })
+  const constraint = cause instanceof Error && 'constraint' in cause ? String(cause.constraint) : ''
+  const missing = FOREIGN_KEYS[constraint]
+  if (missing === undefined) return cause
+  return new CofferError('NOT_FOUND', `there is no ${missing} ${(missing === 'plan' ? planId : storeId) ?? ''}`, {
+    cause,
+  })
 }

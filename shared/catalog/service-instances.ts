@@ -62,31 +62,35 @@ export interface NewServiceInstance {
 
 /** @throws CONFLICT (the environment has one of this type and prefix) */
 export async function createServiceInstance(db: Db, input: NewServiceInstance): Promise<ServiceInstanceView> {
-  try {
-    await db.query(
+  await guardPrefix(input.prefix, () =>
+    db.query(
       'INSERT INTO service_instances (id, environment_id, type, prefix, connection, created_at) VALUES ($1, $2, $3, $4, $5, $6)',
       [input.id, input.environmentId, input.type, input.prefix, input.connection, input.now],
-    )
-  } catch (cause) {
-    if (violatedConstraint(cause) !== 'service_instances_prefix') throw cause
-    throw new CofferError(
-      'CONFLICT',
-      `environment ${input.environmentId} has a ${input.type} service instance with the prefix ${input.prefix} already`,
-      { cause },
-    )
-  }
+    ),
+  )
   return getServiceInstance(db, input.id, input.scope)
 }
 
-/** Takes effect with the next attempt. @throws NOT_FOUND */
-export async function replaceConnection(
+export interface ServiceInstanceChanges {
+  prefix?: string | undefined
+  connection?: Buffer | undefined
+}
+
+/** Takes effect with the next attempt. @throws NOT_FOUND, CONFLICT (the environment has one of this type and prefix) */
+export async function updateServiceInstance(
   db: Db,
   id: string,
   scope: Scope,
-  connection: Buffer,
+  { prefix, connection }: ServiceInstanceChanges,
 ): Promise<ServiceInstanceView> {
   await getServiceInstance(db, id, scope)
-  await db.query('UPDATE service_instances SET connection = $2 WHERE id = $1 AND deleted_at IS NULL', [id, connection])
+  await guardPrefix(prefix ?? '', () =>
+    db.query(
+      `UPDATE service_instances SET prefix = coalesce($2, prefix), connection = coalesce($3, connection)
+        WHERE id = $1 AND deleted_at IS NULL`,
+      [id, prefix ?? null, connection ?? null],
+    ),
+  )
   return getServiceInstance(db, id, scope)
 }
 
@@ -94,4 +98,17 @@ export async function replaceConnection(
 export async function deleteServiceInstance(db: Db, id: string, scope: Scope, now: Date): Promise<void> {
   await getServiceInstance(db, id, scope)
   await db.query('UPDATE service_instances SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL', [id, now])
+}
+
+async function guardPrefix(prefix: string, write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write()
+  } catch (cause) {
+    if (violatedConstraint(cause) !== 'service_instances_prefix') throw cause
+    throw new CofferError(
+      'CONFLICT',
+      `the environment has a service instance of this type with the prefix ${prefix} already`,
+      { cause },
+    )
+  }
 }

@@ -1,0 +1,74 @@
+import type { RecentBackup } from '../../shared/catalog/recent-backups.ts'
+import type { Actor } from '../auth.ts'
+import { html, type Html } from './html.ts'
+import { renderPage } from './layout.ts'
+
+const REFRESH_SECONDS = 5
+
+export function renderBackups(actor: Actor, backups: readonly RecentBackup[]): string {
+  const isBusy = backups.some((backup) => backup.success === null)
+  return renderPage({
+    title: 'Backups',
+    actor,
+    refreshSeconds: isBusy ? REFRESH_SECONDS : null,
+    body: html`<h1>Latest backups</h1>
+      ${backups.length === 0 ? html`<p class="quiet">There is no backup yet.</p>` : table(backups)}`,
+  })
+}
+
+const table = (backups: readonly RecentBackup[]) =>
+  html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th>Created</th>
+          <th>Environment</th>
+          <th>Result</th>
+          <th>Progress</th>
+          <th>Size</th>
+          <th>Notes</th>
+          <th>Id</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${backups.map(row)}
+      </tbody>
+    </table>
+  </div>`
+
+function row(backup: RecentBackup): Html {
+  const result = backup.success ?? backup.state
+  return html`<tr>
+    <td>
+      ${backup.created_at
+        .toISOString()
+        .replace(/\.\d+Z$/, 'Z')
+        .replace('T', ' ')}
+    </td>
+    <td>${backup.application} · ${backup.environment}</td>
+    <td class="${result}">${result}</td>
+    <td>${progress(backup)}</td>
+    <td class="number">${backup.size === null ? '–' : formatBytes(backup.size)}</td>
+    <td class="notes">${backup.notes}</td>
+    <td><code>${backup.uuid}</code></td>
+  </tr>`
+}
+
+function progress({ success, plain_bytes: done, expected_bytes: expected }: RecentBackup): Html | null {
+  if (success !== null || done === null) return null
+  if (expected === null || expected <= 0) return html`${formatBytes(done)}`
+  return html`<progress max="${expected}" value="${Math.min(done, expected)}"></progress> ${formatBytes(done)}`
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** `1.5 GiB` */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ''}`
+}

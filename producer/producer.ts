@@ -1,0 +1,35 @@
+import type { Catalog } from '../shared/catalog/database.ts'
+import type { Clock } from '../shared/clock.ts'
+import type { Logger } from '../shared/log.ts'
+import type { Queues } from '../shared/queues.ts'
+import type { Ringer } from '../shared/ringer.ts'
+import type { Secrets } from '../shared/secrets.ts'
+import type { Store } from '../shared/storage/store.ts'
+
+/** What the routes work with. */
+export interface Producer {
+  catalog: Catalog
+  queues: Queues
+  ringer: Pick<Ringer, 'nudge'>
+  secrets: Secrets
+  clock: Clock
+  log: Logger
+  settings: ProducerSettings
+  /** The store of this id, opened once and kept. @throws NOT_FOUND */
+  openStore: (id: string) => Promise<Store>
+  /** The store that new backups go to. */
+  defaultStore: Store
+  /** age secret keys; none: plain downloads are not offered. */
+  identities: readonly string[]
+}
+
+export interface ProducerSettings {
+  maxTries: number
+  /** How long a download link works. */
+  linkSeconds: number
+  /** How long a download may move no bytes, in either direction. */
+  idleSeconds: number
+  mediaRoots: readonly string[]
+  /** Data folder, stores, key files: no media folder may reach into them. */
+  forbidden: readonly string[]
+}

@@ -1,0 +1,79 @@
+import type { Request, RequestHandler, Response, Router } from 'express'
+import type { Role } from '../shared/catalog/tokens.ts'
+import { CofferError } from '../shared/errors.ts'
+import { actorOf, requireRole, type Actor } from './auth.ts'
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
+/** A request as a route sees it: authenticated, allowed, and with its body parsed as JSON but not yet validated. */
+export interface Call {
+  actor: Actor
+  /** The `:name` parts of the route's path. */
+  params: Readonly<Record<string, string>>
+  query: Readonly<Record<string, unknown>>
+  body: unknown
+  /** `http://host:port`, as the client addressed the producer. */
+  origin: string
+  /** Without the query. */
+  path: string
+}
+
+export interface Reply {
+  status: number
+  /** Absent: no body. */
+  body?: unknown
+}
+
+/** One line of the table that the application is built from and that tests go through. */
+export interface Route {
+  method: Method
+  path: string
+  role: Role
+  handle: (call: Call) => Promise<Reply>
+}
+
+/** Adds the routes, and 405 with `Allow` for the other methods of their paths. */
+export function mountRoutes(router: Router, routes: readonly Route[]): void {
+  for (const [path, siblings] of Map.groupBy(routes, (route) => route.path)) {
+    const chain = router.route(path)
+    for (const route of siblings) chain[verb(route.method)](handlerOf(route))
+    chain.all(refuseMethod(siblings.map((route) => route.method)))
+  }
+}
+
+const verb = (method: Method) => method.toLowerCase() as 'get' | 'post' | 'patch' | 'delete'
+
+function handlerOf(route: Route): RequestHandler {
+  return async (request, response) => {
+    const actor = actorOf(request)
+    requireRole(actor, route.role, `${route.method} ${route.path}`)
+    const { status, body } = await route.handle(callOf(request, actor))
+    response.status(status)
+    if (body === undefined) response.end()
+    else response.json(body)
+  }
+}
+
+function callOf(request: Request, actor: Actor): Call {
+  return {
+    actor,
+    params: request.params as Record<string, string>,
+    query: request.query,
+    body: request.method === 'GET' || request.method === 'HEAD' ? undefined : (request.body as unknown),
+    origin: originOf(request),
+    path: request.baseUrl + request.path,
+  }
+}
+
+export const originOf = (request: Request): string => `${request.protocol}://${request.host}`
+
+export function refuseMethod(methods: readonly Method[]): RequestHandler {
+  const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
+  return (request: Request, response: Response) => {
+    response.set('Allow', allowed)
+    throw new CofferError(
+      'METHOD_NOT_ALLOWED',
+      `${request.baseUrl}${request.path} answers ${allowed}, not ${request.method}`,
+    )
+  }
+}

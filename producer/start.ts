@@ -1,0 +1,145 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
+import { missingMigrations } from '../shared/catalog/migration-state.ts'
+import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
+import { ensureDefaultPlan } from '../shared/catalog/plans.ts'
+import { ensureDefaultStore } from '../shared/catalog/stores.ts'
+import { seedAdminToken } from '../shared/catalog/tokens.ts'
+import type { Clock } from '../shared/clock.ts'
+import type { ProducerConfig } from '../shared/config.ts'
+import { CofferError } from '../shared/errors.ts'
+import type { Logger } from '../shared/log.ts'
+import { openQueues } from '../shared/queues.ts'
+import { startRinger } from '../shared/ringer.ts'
+import { openSecrets } from '../shared/secrets.ts'
+import { createApp } from './app.ts'
+import { keepStores } from './open-stores.ts'
+import type { ProducerSettings } from './producer.ts'
+
+const MAX_CONNECTIONS = 10
+const IDLE_SECONDS = 120
+const DRAIN_MS = 10_000
+
+export interface RunningProducer {
+  /** `http://host:port` */
+  url: string
+  /** Takes no more requests, lets those under way end for up to ten seconds, then closes everything, newest first. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens everything, prepares the catalog's default rows and listens.
+ * @throws CONFIG_INVALID, SERVICE_UNAVAILABLE (catalog away or not migrated); what was opened is closed again
+ */
+export async function startProducer(config: ProducerConfig, log: Logger, clock: Clock): Promise<RunningProducer> {
+  await using opened = new AsyncDisposableStack()
+  const warn = (error: Error) => log.warn({ err: error }, 'a connection failed')
+  const catalog = openCatalog({ url: config.COFFER_DATABASE_URL, maxConnections: MAX_CONNECTIONS, onError: warn })
+  opened.defer(() => catalog.close())
+  const stores = keepStores(catalog)
+  opened.defer(() => stores.close())
+  const defaultStore = stores.byUrl(config.COFFER_STORAGE_URL)
+  const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
+  await prepareCatalog(catalog, config, clock())
+
+  const queues = openQueues(config.COFFER_REDIS_URL, warn)
+  opened.defer(() => queues.close())
+  const ringer = startRinger({ catalog, queues, log })
+  opened.defer(() => ringer.close())
+  const app = createApp({
+    catalog,
+    queues,
+    ringer,
+    secrets: openSecrets(config.COFFER_SECRET_KEY),
+    clock,
+    log,
+    settings: settingsOf(config),
+    openStore: (id) => stores.byId(id),
+    defaultStore,
+    identities,
+  })
+  const server = createServer(
+    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
+    app,
+  )
+  await listen(server, config)
+  opened.defer(() => drain(server))
+  const running = opened.move()
+  return { url: addressOf(server, config.HOST), close: () => running.disposeAsync() }
+}
+
+async function prepareCatalog(catalog: Catalog, config: ProducerConfig, now: Date): Promise<void> {
+  const missing = await missingMigrations(catalog).catch((cause: unknown) => {
+    throw new CofferError('SERVICE_UNAVAILABLE', 'the catalog database (COFFER_DATABASE_URL) does not answer', {
+      cause,
+    })
+  })
+  if (missing.length > 0)
+    throw new CofferError(
+      'CONFIG_INVALID',
+      `the catalog lacks the migrations ${missing.join(', ')}; run "npm run migrate" first`,
+    )
+  await ensureDefaultOrganisation(catalog, now)
+  await ensureDefaultPlan(catalog, now)
+  await ensureDefaultStore(catalog, config.COFFER_STORAGE_URL, now)
+  if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
+}
+
+function settingsOf(config: ProducerConfig): ProducerSettings {
+  const { COFFER_STORAGE_URL: storage, COFFER_AGE_IDENTITY_FILE: identityFile } = config
+  return {
+    maxTries: config.COFFER_MAX_TRIES,
+    linkSeconds: config.COFFER_LINK_SECONDS,
+    idleSeconds: IDLE_SECONDS,
+    mediaRoots: config.COFFER_MEDIA_ROOTS,
+    forbidden: [
+      config.COFFER_DATA_DIR,
+      ...(storage.startsWith('file:') ? [fileURLToPath(storage)] : []),
+      ...(identityFile === undefined ? [] : [identityFile]),
+    ],
+  }
+}
+
+/** One key a line; lines that begin with # are comments. @throws CONFIG_INVALID, never with the content */
+async function readIdentities(file: string | undefined): Promise<string[]> {
+  if (file === undefined) return []
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new CofferError('CONFIG_INVALID', `COFFER_AGE_IDENTITY_FILE ${file} can't be read`, { cause })
+  })
+  const lines = text.split('\n').map((line) => line.trim())
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'))
+  if (keys.length > 0 && keys.every((key) => /^AGE-SECRET-KEY-1[0-9A-Z]+$/.test(key))) return keys
+  throw new CofferError(
+    'CONFIG_INVALID',
+    `COFFER_AGE_IDENTITY_FILE ${file} has no line that begins with AGE-SECRET-KEY-1, or another one`,
+  )
+}
+
+async function listen(server: Server, { HOST: host, PORT: port }: ProducerConfig): Promise<void> {
+  server.listen({ host, port })
+  try {
+    await once(server, 'listening')
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+    const why = code === 'EADDRINUSE' ? 'something else listens there' : code
+    throw new CofferError('CONFIG_INVALID', `HOST and PORT: can't listen on ${host}:${port}: ${why}`, { cause })
+  }
+}
+
+function addressOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+async function drain(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeIdleConnections()
+  const forced = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+  await closed
+  clearTimeout(forced)
+}
