@@ -11,7 +11,6 @@ export interface PulledBody {
 export function pullBody(body: AsyncIterable<Uint8Array>, signal: AbortSignal): PulledBody {
   const iterator = body[Symbol.asyncIterator]()
   let isPulling = false
-  let isDone = false
   let interrupt: ((reason: unknown) => void) | undefined
   const onAbort = () => interrupt?.(signal.reason)
   signal.addEventListener('abort', onAbort)
@@ -20,27 +19,16 @@ export function pullBody(body: AsyncIterable<Uint8Array>, signal: AbortSignal): 
     signal.throwIfAborted()
     isPulling = true
     const result = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      // Before the pull: a source may abort the signal while it is asked.
       interrupt = reject
-      iterator.next().then(
-        (value) => {
-          isPulling = false
-          resolve(value)
-        },
-        (error: unknown) => {
-          isPulling = false
-          isDone = true
-          reject(error)
-        },
-      )
+      const pull = iterator.next().finally(() => (isPulling = false))
+      pull.then(resolve, reject)
     })
-    if (result.done) isDone = true
     return result.done ? null : result.value
   }
 
   async function close(): Promise<void> {
     signal.removeEventListener('abort', onAbort)
-    if (isDone) return
-    isDone = true
     if (body instanceof Readable) body.destroy()
     // What the body throws while it is closed comes after the outcome is known and must not replace it.
     const closed = Promise.resolve(iterator.return?.()).catch(() => undefined)
