@@ -83,7 +83,7 @@ async function readFrameHeader(
   const isSingleSegment = (bits & 0x20) !== 0
   const sizeFlag = bits >> 6
   const hasChecksum = (bits & 0x04) !== 0
-  if ((bits & 0x0b) !== 0 || !hasChecksum || (sizeFlag === 0 && !isSingleSegment)) {
+  if ((bits & 0x1b) !== 0 || !hasChecksum || (sizeFlag === 0 && !isSingleSegment)) {
     throw corrupt('a frame header is damaged', sizes)
   }
   const window = await reader.take(isSingleSegment ? 0 : 1)
