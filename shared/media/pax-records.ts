@@ -19,7 +19,7 @@ export function parsePax(body: Buffer, invalid: Invalid): PaxRecords {
     const length = /^[1-9]\d*$/.test(digits) ? Number(digits) : 0
     const record = body.subarray(offset, offset + length)
     const equals = record.indexOf(0x3d)
-    if (space === -1 || record.length !== length || record.at(-1) !== 0x0a || equals <= space - offset) {
+    if (space === -1 || record.length !== length || record.at(-1) !== 0x0a || equals < space - offset + 2) {
       throw invalid('a record of an extended header is malformed')
     }
     const key = record.toString('latin1', space - offset + 1, equals)
