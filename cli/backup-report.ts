@@ -33,7 +33,7 @@ export async function followBackup(context: Context, uuid: string, timeoutMs: nu
     () => readBackup(api, uuid),
     ({ backup }) => backup.success !== null,
     ({ services }) => display.show(backupRows(services, rates)),
-    { signal: api.signal, pollMs: context.pollMs, graceMs: context.graceMs },
+    { ...context, signal: api.signal },
   )
   return { ...reported(whole), exit: exitCodeOfOutcome(whole.backup.success) }
 }

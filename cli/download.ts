@@ -12,7 +12,7 @@ import { waitUntil } from './waiting.ts'
 
 export type Form = 'plain' | 'stored'
 
-/** One thing to fetch: `path` null is stdout; `size` in bytes and `sha256` are those recorded when it was sealed. */
+/** One thing to fetch: `path` null is stdout; `size` in bytes and `sha256` as they were recorded when it was sealed. */
 export interface Planned {
   item: DownloadItem
   link: string
@@ -22,16 +22,9 @@ export interface Planned {
   sha256: string
 }
 
-/** What was asked for, and the service-instance backups that say what each of it must be. */
-export interface Wanted {
-  items: readonly DownloadItem[]
-  backups: readonly ServiceInstanceBackup[]
-  form: Form
-}
-
 /** Asks for a download (of everything, when `wanted` is empty) and waits until each line of it is prepared. */
 export async function prepareDownload(
-  { api, pollMs, graceMs }: Context,
+  { api, ...patience }: Context,
   backup: string,
   wanted: readonly ServiceInstanceBackup[],
 ): Promise<DownloadItem[]> {
@@ -41,7 +34,7 @@ export async function prepareDownload(
     () => api.list('/apps/v3/backup-download-service-instances/', { backup: uuid }, DownloadItem),
     (items) => items.every(({ ended_at: endedAt }) => endedAt !== null),
     () => undefined,
-    { signal: api.signal, pollMs, graceMs },
+    { ...patience, signal: api.signal },
   )
 }
 
@@ -49,48 +42,42 @@ export async function prepareDownload(
  * Decides where everything goes, before the first byte: into a folder under the producer's file names, or, for one service-instance backup, its
  * dump or archive into a file or to stdout (`-`). Throws USAGE_INVALID, OUTPUT_EXISTS, KEY_MISSING or ANSWER_INVALID.
  */
-export async function planOutput(wanted: Wanted, output: string, cwd: string): Promise<Planned[]> {
-  const folder = resolve(cwd, output)
-  const intoFolder = output !== '-' && (output.endsWith('/') || (await isFolder(folder)))
-  const items = intoFolder ? wanted.items : wanted.items.filter(({ artifact }) => artifact !== 'file-list')
+export async function planOutput(
+  offered: readonly DownloadItem[],
+  form: Form,
+  output: string,
+  cwd: string,
+): Promise<Planned[]> {
+  const path = resolve(cwd, output)
+  const intoFolder = output !== '-' && (output.endsWith('/') || (await isFolder(path)))
+  const items = intoFolder ? offered : offered.filter(({ artifact }) => artifact !== 'file-list')
   if (!intoFolder && items.length > 1) {
     throw new CofferError(
       'USAGE_INVALID',
       `--output ${output} takes one, and there are ${items.length}: choose with --service, or name a folder`,
     )
   }
-  const place = (name: string) => (intoFolder ? join(folder, name) : output === '-' ? null : folder)
-  const planned = items.map((item) => plannedItem(item, wanted, place))
+  const planned = items.map((item) => {
+    const chosen = form === 'plain' ? plainOf(item) : storedOf(item)
+    return { ...chosen, item, path: intoFolder ? join(path, safeName(chosen.name)) : output === '-' ? null : path }
+  })
   refuseTwins(planned)
-  for (const { path } of planned) if (path !== null) await refuseExisting(path)
+  for (const one of planned) if (one.path !== null) await refuseExisting(one.path)
   return planned
 }
 
 const isFolder = async (path: string) => (await stat(path).catch(() => null))?.isDirectory() ?? false
 
-function plannedItem(item: DownloadItem, { backups, form }: Wanted, place: (name: string) => string | null): Planned {
-  const record = backups
-    .find(({ uuid }) => uuid === item.service_instance_backup)
-    ?.artifacts.find(({ kind }) => kind === item.artifact)
-  if (!record)
-    throw new CofferError('ANSWER_INVALID', `the producer offers ${item.filename}, of which it has no record`)
-  if (form === 'plain') {
-    const { plain_size: size, plain_sha256: sha256 } = record
-    return { item, link: plainLink(item), name: item.filename, path: place(safeName(item.filename)), size, sha256 }
-  }
-  const { stored_size: size, stored_sha256: sha256, encodings } = record
-  const name = [item.filename, ...encodings.map((encoding) => ENDINGS[encoding])].join('.')
-  return { item, link: item.stored_url, name, path: place(safeName(name)), size, sha256 }
-}
-
-const ENDINGS = { zstd: 'zst', age: 'age' }
-
-function plainLink({ download_url: link, filename }: DownloadItem): string {
-  if (link !== null) return link
+function plainOf({ download_url: link, filename: name, size, sha256 }: DownloadItem) {
+  if (link !== null) return { link, name, size, sha256 }
   throw new CofferError(
     'KEY_MISSING',
-    `the producer has no key to decrypt ${filename}; fetch it with --stored and decrypt it yourself`,
+    `the producer has no key to decrypt ${name}; fetch it with --stored and decrypt it yourself`,
   )
+}
+
+function storedOf({ stored_url: link, stored_filename: name, stored_size: size, stored_sha256: sha256 }: DownloadItem) {
+  return { link, name, size, sha256 }
 }
 
 /** A name from elsewhere must not choose the folder. */

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { ArtifactRecord } from '../shared/domain/artifact.ts'
 
 // Loose: what the producer sends beyond these fields is kept for --json, and a newer producer is still understood.
 
@@ -87,23 +86,25 @@ export const ServiceInstanceBackup = z.looseObject({
   errors: z.array(RunError),
   warnings: z.array(z.string()),
   progress: RunProgress.nullish(),
-  /** Of a sealed one: what is stored, with the sizes and checksums that a download must have. */
-  artifacts: z.array(ArtifactRecord),
 })
 export type ServiceInstanceBackup = z.infer<typeof ServiceInstanceBackup>
 
 export const Download = z.looseObject({ uuid: z.string() })
 
-/** Addresses may be relative to the producer. */
+/** One artifact, in both forms. Addresses may be relative to the producer; `download_url` is null where it has no key. */
 export const DownloadItem = z.looseObject({
   uuid: z.string(),
   service_instance_backup: z.string(),
   ended_at: z.string().nullable(),
-  errors: z.array(RunError).nullable(),
   artifact: z.string(),
-  filename: z.string(),
   download_url: z.string().nullable(),
+  filename: z.string(),
+  size: z.number(),
+  sha256: z.string(),
   stored_url: z.string(),
+  stored_filename: z.string(),
+  stored_size: z.number(),
+  stored_sha256: z.string(),
 })
 export type DownloadItem = z.infer<typeof DownloadItem>
 

@@ -8,8 +8,11 @@ export interface Patience {
   pollMs: number
   /** How long the producer may be away before the wait is given up. */
   graceMs: number
+  /** Milliseconds. */
+  now: () => number
 }
 
+/** Where nothing else is said. */
 export const PATIENCE = { pollMs: 1000, graceMs: 120_000 }
 
 /** Asks until `isDone`; `seen` hears every answer. A producer that restarts meanwhile is waited for. Throws the reason of the signal. */
@@ -17,17 +20,17 @@ export async function waitUntil<T>(
   ask: () => Promise<T>,
   isDone: (answer: T) => boolean,
   seen: (answer: T) => void,
-  { signal, pollMs, graceMs }: Patience,
+  { signal, pollMs, graceMs, now }: Patience,
 ): Promise<T> {
-  let lastAnswerAt = performance.now()
+  let lastAnswerAt = now()
   for (;;) {
     try {
       const answer = await ask()
-      lastAnswerAt = performance.now()
+      lastAnswerAt = now()
       seen(answer)
       if (isDone(answer)) return answer
     } catch (thrown) {
-      if (!isPassing(thrown) || performance.now() - lastAnswerAt > graceMs) throw thrown
+      if (!isPassing(thrown) || now() - lastAnswerAt > graceMs) throw thrown
     }
     await delay(pollMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }

@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import type { Context, Runner } from '../context.ts'
 import { parseDuration } from '../duration.ts'
 import { EXIT } from '../exit-codes.ts'
-import { errorLines, readBackup } from '../backup-report.ts'
+import { endedText } from '../backup-progress.ts'
+import { readBackup } from '../backup-report.ts'
 import { fetchAll, planOutput, prepareDownload } from '../download.ts'
+import type { Planned } from '../download.ts'
 import { pickServiceBackups } from '../names.ts'
 import type { Result } from '../output.ts'
 import { openProgress } from '../progress.ts'
@@ -35,32 +37,22 @@ async function download(context: Context, uuid: string, options: DownloadOptions
   const { services } = await readBackup(api, uuid)
   const wanted = pickServiceBackups(services, options.service ?? [], `backup ${uuid}`)
   const items = await prepareDownload({ ...context, api }, uuid, options.service ? wanted : [])
-  const failed = items.filter(({ errors }) => errors && errors.length > 0)
-  const good = items.filter((item) => !failed.includes(item))
-  const plan = await planOutput(
-    { items: good, backups: services, form: options.stored === true ? 'stored' : 'plain' },
-    options.output,
-    context.cwd,
-  )
+  const plan = await planOutput(items, options.stored === true ? 'stored' : 'plain', options.output, context.cwd)
   using display = openProgress(context.output, context.now)
   await fetchAll(plan, { ...context, api }, display)
+  const missing = wanted.filter(({ uuid: id }) => !items.some((item) => item.service_instance_backup === id))
   return {
-    document: {
-      files: plan.map(({ path, name, size, sha256, item }) => ({
-        path: path ?? '-',
-        name,
-        size,
-        sha256,
-        service_instance_backup: item.service_instance_backup,
-        artifact: item.artifact,
-      })),
-      failed,
-    },
+    document: { files: plan.map(describe), missing: missing.map((service) => service.uuid) },
     lines: [
       ...plan.map(({ path, sha256 }) => `${path ?? 'stdout'}  sha256 ${sha256}`),
-      ...failed.flatMap((item) => [`${item.filename}:`, ...(item.errors ?? []).flatMap(errorLines)]),
+      ...missing.map((service) => `missing: ${service.service_type} ${service.prefix}: ${endedText(service)}`),
     ],
-    exit: failed.length === 0 ? EXIT.done : plan.length > 0 ? EXIT.partial : EXIT.failed,
+    exit: missing.length === 0 ? EXIT.done : EXIT.partial,
     stdoutTaken: options.output === '-',
   }
+}
+
+function describe({ path, name, size, sha256, item }: Planned) {
+  const { artifact, service_instance_backup: backup } = item
+  return { path, name, size, sha256, artifact, service_instance_backup: backup }
 }

@@ -91,12 +91,11 @@ async function shownOrFollowed(context: Context, uuid: string, options: WaitOpti
   if (options.wait !== true) return reported(await ask())
   const rates = new Rates()
   using display = openProgress(context.output, context.now)
-  const { pollMs, graceMs } = context
   const restore = await waitUntil(
     ask,
     ({ finished }) => finished,
     ({ service_instance_restores: parts }) => display.show(parts.map((part) => rowOf(part, rates))),
-    { signal: api.signal, pollMs, graceMs },
+    { ...context, signal: api.signal },
   )
   return { ...reported(restore), exit: exitCodeOfOutcome(restore.success) }
 }

@@ -17,7 +17,7 @@ export function addStatusCommand(program: Command, run: Runner): void {
           lines: fields({
             producer: `${url.href} (from ${urlFrom})`,
             token: `accepted (from ${tokenFrom})`,
-            'signed in as': me.email ?? '-',
+            'signed in as': [me.first_name, me.last_name, me.email].filter(Boolean).join(' '),
             role: me.role ?? '-',
           }),
         }

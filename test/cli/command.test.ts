@@ -28,7 +28,7 @@ function refuse(response: ServerResponse, status: number, code: string, more: ob
 function answerForEver(request: IncomingMessage, response: ServerResponse) {
   const backup = { uuid: BACKUP, environment: 'e', state: 'RUNNING', success: null, trigger: 'MANUAL', notes: '' }
   const part = { uuid: PART, backup: BACKUP, service_instance: 's', service_type: 'DATABASE', prefix: 'DEFAULT' }
-  const run = { state: 'RUNNING', success: null, attempt: 1, errors: [], warnings: [], artifacts: [] }
+  const run = { state: 'RUNNING', success: null, attempt: 1, errors: [], warnings: [] }
   if (request.url?.startsWith('/apps/v3/service-instance-backups/')) json(response, page({ ...part, ...run }))
   else json(response, { ...backup, service_instance_backups: [PART], created_at: '2026-01-01T00:00:00Z' })
 }
@@ -77,7 +77,7 @@ describe('wrong usage ends with 2, says what is wrong, and asks no producer', ()
 test('help and version need no producer and end with 0', async () => {
   const url = await deadUrl()
   const [help, version] = await Promise.all([coffer(['restore', '--help'], { url }), coffer(['--version'], { url })])
-  expect([help.code, version.code, version.stdout]).toEqual([0, 0, '0.1.0\n'])
+  expect([help.code, version.code, version.stdout]).toEqual([0, 0, '1.2.3\n'])
   expect(help.stdout).toMatch(/--to <target>[^]*--json/)
 })
 
@@ -214,25 +214,11 @@ test('a download that is interrupted while bytes flow leaves no file', async () 
   const cwd = await temporaryFolder()
   let flowing = () => undefined as unknown
   const begun = new Promise((resolve) => (flowing = () => resolve(undefined)))
-  const record = {
-    kind: 'dump',
-    key: 'k',
-    plain_size: 99,
-    plain_sha256: '0'.repeat(64),
-    stored_size: 1,
-    stored_sha256: '0'.repeat(64),
-    encodings: [],
-  }
   const url = await serve((request, response) => {
-    const item = {
-      uuid: 'i',
-      service_instance_backup: PART,
-      ended_at: 'now',
-      errors: [],
-      artifact: 'dump',
-      filename: 'x.dump',
-    }
-    const run = { state: 'COMPLETED', success: 'SUCCESS', attempt: 1, errors: [], warnings: [], artifacts: [record] }
+    const sizes = { size: 99, sha256: '0'.repeat(64), stored_size: 1, stored_sha256: '0'.repeat(64) }
+    const links = { download_url: '/bytes', filename: 'x.dump', stored_url: '/stored', stored_filename: 'x.dump.age' }
+    const item = { ...sizes, ...links, uuid: 'i', service_instance_backup: PART, ended_at: 'now', artifact: 'dump' }
+    const run = { state: 'COMPLETED', success: 'SUCCESS', attempt: 1, errors: [], warnings: [] }
     const part = {
       uuid: PART,
       backup: BACKUP,
@@ -242,8 +228,7 @@ test('a download that is interrupted while bytes flow leaves no file', async () 
       ...run,
     }
     if (request.url === '/bytes') response.writeHead(200, { 'content-length': '99' }).write('some', flowing)
-    else if (request.url?.includes('download-service'))
-      json(response, page({ ...item, download_url: '/bytes', stored_url: '/stored' }))
+    else if (request.url?.includes('download-service')) json(response, page(item))
     else if (request.url?.includes('service-instance-backups')) json(response, page(part))
     else answerForEver(request, response)
   })

@@ -12,7 +12,7 @@ function service(n: number, type: string, prefix: string): ServiceInstance {
 }
 
 function backupOf({ uuid: id, type, prefix }: ServiceInstance, n: number): ServiceInstanceBackup {
-  const run = { state: 'COMPLETED', success: 'SUCCESS', attempt: 1, errors: [], warnings: [], artifacts: [] }
+  const run = { state: 'COMPLETED', success: 'SUCCESS', attempt: 1, errors: [], warnings: [] }
   return { uuid: uuid(n), backup: uuid(98), service_instance: id, service_type: type, prefix, ...run }
 }
 

@@ -11,7 +11,7 @@ const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toIS
 
 function running(change: Partial<ServiceInstanceBackup> = {}): ServiceInstanceBackup {
   const names = { uuid: 'u', backup: 'b', service_instance: 's', service_type: 'DATABASE', prefix: 'DEFAULT' }
-  return { ...names, state: 'RUNNING', success: null, attempt: 1, errors: [], warnings: [], artifacts: [], ...change }
+  return { ...names, state: 'RUNNING', success: null, attempt: 1, errors: [], warnings: [], ...change }
 }
 
 const bytes = (plain: number, second = 0, more = {}) => ({

@@ -6,9 +6,11 @@ import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 import { Api } from '../../cli/api.ts'
+import { runCommand } from '../../cli/program.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
 export const TOKEN = 'a-token-of-a-test'
@@ -69,12 +71,29 @@ export function startCoffer(
   return Object.assign(child, { ended })
 }
 
-/** Runs the command against `url` to its end, with `input` on stdin. */
+/** Runs the command in this process against `url` to its end, with `input` on stdin. */
 export async function coffer(
   args: readonly string[],
-  { url, cwd, input = '' }: { url: string; cwd?: string; input?: string },
+  { url, token = TOKEN, cwd, input = '' }: { url: string; token?: string; cwd?: string; input?: string },
 ): Promise<Ended> {
-  const child = startCoffer(args, { COFFER_URL: url, COFFER_TOKEN: TOKEN }, cwd ?? (await temporaryFolder()))
-  child.stdin?.end(input)
-  return child.ended
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const said = Promise.all([text(stdout), text(stderr)])
+  const code = await runCommand(args, {
+    surroundings: {
+      env: { COFFER_URL: url, COFFER_TOKEN: token },
+      checkout: CHECKOUT,
+      cwd: cwd ?? (await temporaryFolder()),
+    },
+    stdin: Readable.from([input]),
+    stdout,
+    stderr,
+    signal: new AbortController().signal,
+    now: () => performance.now(),
+    version: '1.2.3',
+    pollMs: 50,
+  })
+  stdout.end()
+  stderr.end()
+  const [out, err] = await said
+  return { code, stdout: out, stderr: err }
 }

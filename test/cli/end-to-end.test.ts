@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startTestCoffer } from '../support/coffer.ts'
+import type { TestCoffer } from '../support/coffer.ts'
+import { createTestDatabase } from '../support/databases.ts'
+import type { TestDatabase } from '../support/databases.ts'
+import { fillFolder, fillTable, inDatabase } from '../support/sample-data.ts'
+import { startProcess } from '../support/worker-process.ts'
+import { coffer as runHere, startCoffer, temporaryFolder } from './support.ts'
+import type { Ended } from './support.ts'
+
+// One story on the real thing, told in order: catalog, Redis, producer, worker and PostgreSQL, each in its own process.
+
+const TOKEN = 'an-admin-token-of-a-test-0123456789'
+const scope = new AsyncDisposableStack()
+let system: TestCoffer
+let url: string
+let source: TestDatabase
+let target: TestDatabase
+let backup: string
+
+const coffer = (args: readonly string[], options: { input?: string; cwd?: string } = {}): Promise<Ended> =>
+  runHere(args, { url, token: TOKEN, ...options })
+
+/** The same in a process of its own. */
+async function cofferProcess(args: readonly string[]): Promise<Ended> {
+  return startCoffer(args, { COFFER_URL: url, COFFER_TOKEN: TOKEN }, await temporaryFolder()).ended
+}
+
+const parsed = async (args: readonly string[]) =>
+  JSON.parse((await coffer([...args, '--json'])).stdout) as Record<string, unknown>
+
+beforeAll(async () => {
+  system = scope.use(await startTestCoffer())
+  const producer = scope.use(
+    startProcess('producer/main.ts', { env: { ...system.env, PORT: '0', COFFER_ADMIN_TOKEN: TOKEN } }),
+  )
+  url = String((await producer.line(({ msg }) => msg === 'listening')).url)
+  await system.worker()
+  ;[source, target] = [await createTestDatabase(), await createTestDatabase()]
+  scope.defer(() => source.drop())
+  scope.defer(() => target.drop())
+  await fillTable(source.url, 1000)
+  await fillFolder((await system.mediaRoot('live')).path, 120)
+  await mkdir(join(system.folder, 'media/test'))
+})
+
+afterAll(() => scope.disposeAsync())
+
+test('status says who the token is, and a wrong token is refused', async () => {
+  expect(await coffer(['status'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/role: +admin/) as string })
+  const refused = await runHere(['whoami'], { url, token: 'wrong' })
+  expect([refused.code, refused.stderr]).toEqual([5, expect.stringMatching(/refused the token from COFFER_TOKEN/)])
+})
+
+test('an application, its environments and their services are registered, listed, changed and deleted', async () => {
+  for (const args of [
+    ['app', 'create', 'blog'],
+    ['environment', 'create', 'shop/test', '--timezone', 'Europe/Zurich'],
+    ['environment', 'create', 'blog/live'],
+    ['app', 'update', 'blog', '--name', 'The Blog'],
+    ['environment', 'update', 'blog/live', '--slug', 'www'],
+    ['environment', 'delete', 'blog/www'],
+  ])
+    expect(await coffer(args)).toMatchObject({ code: 0, stderr: '' })
+  const services = [
+    ['shop/live', 'DATABASE', source.url],
+    ['shop/live', 'STORAGE', `file://${system.folder}/media/live`],
+    ['shop/test', 'DATABASE', target.url],
+    ['shop/test', 'STORAGE', `file://${system.folder}/media/test`],
+  ] as const
+  for (const [environment, type, input] of services)
+    expect(await coffer(['service', 'create', environment, '--type', type, '--url-stdin'], { input })).toMatchObject({
+      code: 0,
+      stderr: '',
+    })
+  expect(
+    await coffer(['service', 'update', 'shop/test:DATABASE:DEFAULT', '--url-stdin'], { input: target.url }),
+  ).toMatchObject({ code: 0 })
+  expect((await coffer(['app', 'list'])).stdout).toMatch(/blog +The Blog[^]*shop +Shop/)
+  expect((await coffer(['environment', 'list', '--app', 'shop'])).stdout).toMatch(
+    /shop\/live +Europe\/Zurich[^]*shop\/test/,
+  )
+  expect((await coffer(['service', 'list', 'shop/live'])).stdout).toMatch(/DATABASE +DEFAULT[^]*STORAGE +DEFAULT/)
+  expect(await coffer(['app', 'delete', 'blog'])).toMatchObject({ code: 0 })
+  expect(await coffer(['app', 'show', 'blog'])).toMatchObject({
+    code: 4,
+    stderr: expect.stringMatching(/no application "blog"/) as string,
+  })
+})
+
+describe('what the producer does not allow', () => {
+  test.each([
+    [['app', 'create', 'shop'], 5, /shop/],
+    [['app', 'create', 'No Slug!'], 2, /slug/],
+    [['environment', 'create', 'shop/x', '--timezone', 'Mars/Olympus'], 2, /timezone/],
+    [
+      ['service', 'create', 'shop/live', '--type', 'STORAGE', '--prefix', 'ETC', '--url', 'file:///etc'],
+      5,
+      /COFFER_MEDIA_ROOTS/,
+    ],
+    [
+      ['service', 'create', 'shop/live', '--type', 'DATABASE', '--prefix', 'X', '--url', 'mysql://h/d'],
+      2,
+      /must begin with postgres/,
+    ],
+    [['backup', 'create', 'shop/live', '--service', 'NONE'], 4, /there are DATABASE:DEFAULT, STORAGE:DEFAULT/],
+    [['backup', 'show', '00000000-0000-4000-8000-000000000000'], 4, /remedy/],
+    [['backup', 'show', '../applications'], 4, /remedy/],
+  ])('%j ends with %d', async (args, exit, message) => {
+    const { code, stdout, stderr } = await coffer(args)
+    expect([code, stdout]).toEqual([exit, ''])
+    expect(stderr).toMatch(message)
+  })
+})
+
+test('backup create --wait shows how it goes, ends with 0 when all is sealed, and list and show tell of it', async () => {
+  const created = await cofferProcess([
+    'backup',
+    'create',
+    'shop/live',
+    '--notes',
+    'before \u001b[2J the launch',
+    '--wait',
+    '--timeout',
+    '1m',
+  ])
+  expect(created).toMatchObject({ code: 0, stdout: expect.stringMatching(/result: +SUCCESS/) as string })
+  expect(created.stdout).toMatch(/notes: +before \\u001b\[2J the launch/)
+  expect(created.stderr).toMatch(/^backup [0-9a-f-]{36} of shop\/live is queued$/m)
+  expect(created.stderr).toMatch(/^DATABASE DEFAULT {2}success, \d/m)
+  expect(created.stderr).toMatch(/^STORAGE DEFAULT {2}success, \d/m)
+  backup = /backup: +(\S+)/.exec(created.stdout)?.[1] ?? ''
+  expect((await coffer(['backup', 'list', 'shop/live'])).stdout).toMatch(new RegExp(`shop/live +SUCCESS .* ${backup}`))
+  const shown = await parsed(['backup', 'show', backup])
+  expect(shown).toMatchObject({
+    uuid: backup,
+    success: 'SUCCESS',
+    service_instance_backup_details: [{ success: 'SUCCESS' }, { success: 'SUCCESS' }],
+  })
+})
+
+test('with --json a finished backup is one document on stdout, and nothing else is said', async () => {
+  const { code, stdout, stderr } = await coffer([
+    'backup',
+    'create',
+    'shop/live',
+    '--service',
+    'STORAGE:DEFAULT',
+    '--wait',
+    '--json',
+  ])
+  expect([code, stderr]).toEqual([0, ''])
+  expect(JSON.parse(stdout)).toMatchObject({
+    success: 'SUCCESS',
+    service_instance_backup_details: [{ service_type: 'STORAGE' }],
+  })
+})
+
+test('a download in plain and in stored form is what was recorded, and the dump goes to stdout as well', async () => {
+  const folder = await temporaryFolder()
+  for (const form of [[], ['--stored']])
+    expect(await coffer(['backup', 'download', backup, ...form], { cwd: folder })).toMatchObject({ code: 0 })
+  const names = (await readdir(folder)).map((name) => name.replace(/^.*?\./, '.')).sort()
+  expect(names).toEqual(['.dump', '.dump.zst.age', '.ndjson', '.ndjson.zst.age', '.tar', '.tar.zst.age'])
+  const piped = await cofferProcess(['download', backup, '--service', 'DATABASE:DEFAULT', '-o', '-'])
+  expect([piped.code, piped.stdout.startsWith('PGDMP')]).toEqual([0, true])
+  const dump = (await readdir(folder)).find((name) => name.endsWith('.dump')) ?? ''
+  const digest = createHash('sha256')
+    .update(await readFile(join(folder, dump)))
+    .digest('hex')
+  expect(piped.stderr).toContain(`stdout  sha256 ${digest}`)
+  expect(await coffer(['download', backup], { cwd: folder })).toMatchObject({
+    code: 5,
+    stderr: expect.stringMatching(/exists already/) as string,
+  })
+  expect(await coffer(['download', backup, '-o', 'one.file'], { cwd: folder })).toMatchObject({ code: 2 })
+})
+
+test('restore --wait gives the rows and files back into empty places, and refuses one that is not empty', async () => {
+  const restored = await coffer(['restore', backup, '--to', 'shop/test', '--wait', '--timeout', '1m'])
+  expect(restored).toMatchObject({ code: 0, stdout: expect.stringMatching(/result: +SUCCESS/) as string })
+  const sums = 'SELECT count(*)::int AS rows, md5(string_agg(body, id::text ORDER BY id)) AS hash FROM item'
+  expect(await inDatabase(target.url, sums)).toEqual(await inDatabase(source.url, sums))
+  const tree = (name: string) =>
+    readdir(join(system.folder, 'media', name), { recursive: true }).then((paths) => paths.sort())
+  expect(await tree('test')).toEqual(await tree('live'))
+  const again = await coffer(['restore', backup, '--to', 'shop/test', '--service', 'DATABASE:DEFAULT', '--wait'])
+  expect(again).toMatchObject({ code: 1, stdout: expect.stringMatching(/TARGET_NOT_EMPTY/) as string })
+})
+
+test('a backup of which a part fails ends with 3, says why, and downloads what there is with 3', async () => {
+  const wrong = new URL(source.url)
+  wrong.pathname = '/no_such_database'
+  expect(
+    await coffer(['service', 'create', 'shop/live', '--type', 'DATABASE', '--prefix', 'GONE', '--url-stdin'], {
+      input: wrong.href,
+    }),
+  ).toMatchObject({ code: 0 })
+  const partial = await coffer(['backup', 'create', 'shop/live', '--wait', '--timeout', '1m'])
+  expect([partial.code, partial.stdout]).toEqual([3, expect.stringMatching(/SOURCE_DATABASE_UNKNOWN[^]*remedy: /)])
+  const uuid = /backup: +(\S+)/.exec(partial.stdout)?.[1] ?? ''
+  expect(await coffer(['download', uuid])).toMatchObject({
+    code: 3,
+    stdout: expect.stringMatching(/missing: DATABASE GONE: failure/) as string,
+  })
+  const failed = await coffer(['backup', 'create', 'shop/live', '--service', 'GONE', '--wait'])
+  expect(failed.code).toBe(1)
+  expect(await coffer(['backup', 'retry', backup])).toMatchObject({ code: 5 })
+})
