@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { onTestFinished } from 'vitest'
+import { openStore } from '../../shared/storage/open-store.ts'
+import type { OpenStoreOptions } from '../../shared/storage/open-store.ts'
+import type { Store } from '../../shared/storage/store.ts'
+import { startS3Server } from '../support/s3-server/server.ts'
+import type { S3Server, S3ServerOptions } from '../support/s3-server/server.ts'
+
+export const MIB = 1024 * 1024
+
+/** Quick, so that a test of patience takes less than a second. */
+export const QUICK = { connectMs: 500, idleMs: 300, patienceMs: 1_000, uploadPatienceMs: 2_000, firstDelayMs: 5 }
+
+/** A server and a store on it for one test. */
+export async function startRig(
+  options: S3ServerOptions = {},
+  { credentials, timing }: OpenStoreOptions = {},
+): Promise<{ server: S3Server; store: Store; ops: () => string[] }> {
+  const server = await startS3Server({ prefix: randomUUID(), ...options })
+  const store = openStore(server.url, { credentials: credentials ?? server.keys, timing: { ...QUICK, ...timing } })
+  onTestFinished(async () => {
+    store.close()
+    await server.close()
+  })
+  return { server, store, ops: () => server.requests.map(({ op }) => op) }
+}
+
+/** The steps that are reached for a key, as they are reached. */
+export function recordSteps(key: string): string[] {
+  const steps: string[] = []
+  const listener = (message: unknown) => {
+    const { step, key: of } = message as { step: string; key?: string }
+    if (of === key) steps.push(step)
+  }
+  subscribe('coffer:step', listener)
+  onTestFinished(() => void unsubscribe('coffer:step', listener))
+  return steps
+}
