@@ -26,6 +26,7 @@ import { openSecrets, type Secrets } from '../../shared/secrets.ts'
 import { openStore } from '../../shared/storage/open-store.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { createTestDatabase } from './databases.ts'
+import type { S3Server } from './s3-server/server.ts'
 import { until } from './until.ts'
 import { startProcess, type CofferProcess } from './worker-process.ts'
 
@@ -57,9 +58,13 @@ export interface TestCoffer extends AsyncDisposable {
   objects(): Promise<string[]>
 }
 
-export async function startTestCoffer(
-  options: { storageUrl?: string; env?: Record<string, string> } = {},
-): Promise<TestCoffer> {
+export interface TestCofferOptions {
+  /** Instead of a folder of its own. */
+  s3?: Pick<S3Server, 'url' | 'credentials' | 'keys'> | null
+  env?: Record<string, string>
+}
+
+export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptions = {}): Promise<TestCoffer> {
   await using scope = new AsyncDisposableStack()
   const database = await createTestDatabase()
   scope.defer(() => database.drop())
@@ -74,7 +79,7 @@ export async function startTestCoffer(
   const env: Record<string, string> = {
     COFFER_DATABASE_URL: database.url,
     COFFER_REDIS_URL: redisUrl.href,
-    COFFER_STORAGE_URL: options.storageUrl ?? pathToFileURL(join(folder, 'store')).href,
+    COFFER_STORAGE_URL: s3?.url ?? pathToFileURL(join(folder, 'store')).href,
     COFFER_DATA_DIR: folder,
     COFFER_SECRET_KEY: randomBytes(32).toString('base64'),
     COFFER_AGE_RECIPIENTS: recipient,
@@ -84,6 +89,7 @@ export async function startTestCoffer(
     COFFER_RECONCILE_SECONDS: '0.5',
     COFFER_RETRY_SECONDS: '0.2',
     COFFER_ORPHAN_SECONDS: '0',
+    ...s3?.credentials,
     ...options.env,
   }
   const redis = new Redis(redisUrl.href)
@@ -97,7 +103,7 @@ export async function startTestCoffer(
   const ringer = startRinger({ catalog, queues, log: openLog('test', 'error') })
   scope.defer(() => ringer.close())
   const secrets = openSecrets(env.COFFER_SECRET_KEY ?? '')
-  const store = openStore(env.COFFER_STORAGE_URL ?? '')
+  const store = openStore(env.COFFER_STORAGE_URL ?? '', s3 ? { credentials: s3.keys } : {})
   scope.defer(() => store.close())
   const processes: CofferProcess[] = []
   scope.defer(async () => void (await Promise.all(processes.map((process) => process[Symbol.asyncDispose]()))))

@@ -15,13 +15,13 @@ export async function inDatabase(url: string, ...statements: string[]): Promise<
   }
 }
 
-/** A table with this many rows of about `bytes` random, so incompressible, bytes each. */
+/** A table with this many rows of `bytes` random, so nearly incompressible, hex digits each. */
 export const fillTable = (url: string, rows: number, bytes = 100) =>
   inDatabase(
     url,
     `CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)`,
-    `INSERT INTO item (body) SELECT left(string_agg(md5(random()::text || n || part), ''), ${bytes})
-       FROM generate_series(1, ${rows}) n, generate_series(1, ${Math.ceil(bytes / 32)}) part GROUP BY n`,
+    `INSERT INTO item (body) SELECT left(string_agg(encode(sha512((n || ' ' || part)::bytea), 'hex'), ''), ${bytes})
+       FROM generate_series(1, ${rows}) n, generate_series(1, ${Math.ceil(bytes / 128)}) part GROUP BY n`,
   )
 
 /** Files of `bytes` bytes each, a hundred in a folder. */

@@ -3,7 +3,7 @@ import { MANIFEST_NAME } from '../../shared/domain/manifest.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { fillFolder, fillTable } from '../support/sample-data.ts'
-import { startS3Server } from '../support/s3-server/start.ts'
+import { startS3Server } from '../support/s3-server/server.ts'
 import { until } from '../support/until.ts'
 
 const KILL_POINTS = [
@@ -34,10 +34,7 @@ async function expectNothingButTheSealed(coffer: TestCoffer, backupId: string): 
 describe.each(['file', 's3'] as const)('F1 a worker that is killed, %s store', (kind) => {
   test.each(KILL_POINTS)('at %s: the backup ends sealed once, with one manifest and no orphan', async (step) => {
     await using s3 = kind === 's3' ? await startS3Server() : null
-    await using coffer = await startTestCoffer({
-      ...(s3 ? { storageUrl: s3.url } : {}),
-      env: { COFFER_SWEEP_SECONDS: '0.5', ...s3?.credentials },
-    })
+    await using coffer = await startTestCoffer({ s3, env: { COFFER_SWEEP_SECONDS: '0.5' } })
     const source = await createTestDatabase()
     await fillTable(source.url, 40_000, 960)
     await coffer.addService('DATABASE', source.url)
