@@ -1,5 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
+import type { CofferError } from '../errors.ts'
 import { persist } from './persist.ts'
 import { fromS3 } from './s3-errors.ts'
 import type { S3Settings } from './store-url.ts'
@@ -64,6 +65,11 @@ export class S3Connection {
     return await this.#persist(operation, key, () => send(this.#downloads), limits)
   }
 
+  /** What the SDK threw, in our terms. */
+  explain(operation: string, key: string | undefined, error: unknown): CofferError {
+    return fromS3(error, { operation, bucket: this.settings.bucket, ...(key !== undefined && { key }) })
+  }
+
   /** The key in the bucket. */
   objectKey(key: string): string {
     return this.settings.prefix === '' ? key : `${this.settings.prefix}/${key}`
@@ -80,7 +86,7 @@ export class S3Connection {
       try {
         return await send()
       } catch (error) {
-        throw fromS3(error, { operation, bucket: this.settings.bucket, ...(key !== undefined && { key }) })
+        throw this.explain(operation, key, error)
       }
     }
     return await persist(attempt, { patienceMs, firstDelayMs: this.timing.firstDelayMs, signal })

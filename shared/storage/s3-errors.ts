@@ -39,16 +39,23 @@ const BY_CODE: Record<string, FailureCode> = {
 /** The SDK says so in a plain Error. */
 const NO_REGION = 'Region is missing'
 
-/** What the SDK threw, as a CofferError. The server's own text stays in the cause: it may repeat keys and addresses. */
+/** What the SDK threw, as a CofferError. The server's own text is in the cause alone: it may repeat keys and addresses. */
 export function fromS3(thrown: unknown, { operation, bucket, key }: S3Request): CofferError {
   if (thrown instanceof CofferError) return thrown
   const { name, code, status } = identify(thrown)
   const said = [code ?? name, status && `status ${status}`].filter(Boolean).join(', ')
   const what = key === undefined ? `bucket ${bucket}` : `${key} in bucket ${bucket}`
   return new CofferError(classify(name, code, status), `${operation} of ${what} failed: ${said}`, {
-    cause: thrown,
+    cause: bare(thrown),
     details: { operation, bucket, ...(key !== undefined && { key }), s3Code: code ?? name },
   })
+}
+
+/** The SDK's errors carry the whole request, its authorization header among it: nothing to hand to a log. */
+function bare(thrown: unknown): Error {
+  if (!(thrown instanceof Error)) return new Error(String(thrown))
+  const cause = new Error(thrown.message)
+  return Object.assign(cause, { name: thrown.name, stack: thrown.stack })
 }
 
 function classify(name: string, code: string | undefined, status: number | undefined): FailureCode {

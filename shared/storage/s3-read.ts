@@ -32,13 +32,22 @@ export async function readObject(connection: S3Connection, key: string, range: R
     throw error
   })
   if (first === null) return Readable.from([], { objectMode: false })
-  const stream = Readable.from(resuming(connection, key, start, first, signal), {
+  const stream = Readable.from(untilAborted(resuming(connection, key, start, first, signal), signal), {
     objectMode: false,
     ...(range.signal && { signal: range.signal }),
   })
   // Not in a finally of the generator: that does not run when the stream is destroyed before its first read.
   stream.once('close', () => closed.abort())
   return stream
+}
+
+/** An abort has destroyed the stream already; what it broke on the way is no second error. */
+async function* untilAborted(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
 }
 
 async function* resuming(

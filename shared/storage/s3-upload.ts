@@ -8,6 +8,7 @@ import {
 } from '@aws-sdk/client-s3'
 import type { CompletedPart, S3Client } from '@aws-sdk/client-s3'
 import { CofferError } from '../errors.ts'
+import type { FailureCode } from '../errors.ts'
 import { reached } from '../steps.ts'
 import { assertKey } from './object-key.ts'
 import { PartFiller } from './part-filler.ts'
@@ -22,6 +23,9 @@ import type { WriteOptions, WrittenObject } from './store.ts'
 
 /** Parts held in memory at a time, being filled or sent. */
 const SLABS = 2
+
+/** The second when an upload is gone that an earlier try, unanswered, completed. */
+const MAY_HAVE_BEEN_APPLIED: FailureCode[] = ['STORE_UNREACHABLE', 'STORE_MISMATCH']
 
 /** Writes one object: a body under one part's size by one request, else by a multipart upload that is aborted on any failure. */
 export async function uploadObject(
@@ -155,8 +159,8 @@ class Upload {
   }
 
   /**
-   * The request that makes the object visible. After any failure the object itself tells whether it was applied: the reply may
-   * have been lost. If it was, but the caller aborted meanwhile, it is removed again.
+   * The request that makes the object visible. Its reply may be lost: then the object itself tells whether it was applied. If it
+   * was, but the caller aborted meanwhile, it is removed again.
    */
   async #commit(operation: string, send: (client: S3Client) => Promise<Reply>): Promise<Reply> {
     const sendOrFind = async (client: S3Client) => {
@@ -164,9 +168,11 @@ class Upload {
         return await send(client)
       } catch (error) {
         this.#signal.throwIfAborted()
+        const failure = this.#connection.explain(operation, this.#key, error)
+        if (!MAY_HAVE_BEEN_APPLIED.includes(failure.code)) throw failure
         const own = await headOwn(client, this.#target, this.#mark).catch(() => null)
         if (own) return own
-        throw error
+        throw failure
       }
     }
     try {

@@ -36,6 +36,7 @@ async function sendContent(
   const length = end - start + 1
   const cut = effect && 'afterBytes' in effect ? effect.afterBytes : effect?.kind === 'stall' ? length >> 1 : length
   const isWhole = cut >= length
+  res.flushHeaders()
   let sent = 0
   for await (const chunk of readBlobs(blobs, start, start + Math.min(cut, length) - 1)) {
     const bytes = effect?.kind === 'flip' ? flipBit(chunk, effect.at - sent) : chunk

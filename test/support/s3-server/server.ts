@@ -105,6 +105,8 @@ async function handle(
   requests.push(entry)
   res.once('finish', () => (entry.status = res.statusCode))
   res.once('close', () => (entry.status ??= null))
+  // Clients set their clocks by it.
+  res.setHeader('date', settings.clock().toUTCString())
   const effect = faults.strike(op, key)
   try {
     if (effect && (await interrupt(req, effect, call))) return

@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { openStore } from '../../shared/storage/open-store.ts'
+import { collect } from './conformance.ts'
+import { MIB, recordSteps } from './s3-rig.ts'
+import { mountTmpfs } from './tmpfs.ts'
+
+const isRoot = process.getuid?.() === 0
+
+async function startFolder() {
+  const folder = await mkdtemp(join(tmpdir(), 'coffer-store-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  return { folder, store: openStore(pathToFileURL(folder).href) }
+}
+
+const one = (bytes: string | Buffer) => Readable.from([Buffer.from(bytes)])
+
+test('nothing but the object is left, readable by its owner alone', async () => {
+  const { folder, store } = await startFolder()
+  await store.write('a/b/object', one('bytes'))
+  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/b', 'a/b/object'])
+  expect((await stat(join(folder, 'a/b/object'))).mode & 0o777).toBe(0o600)
+  expect((await stat(join(folder, 'a'))).mode & 0o777).toBe(0o700)
+})
+
+test('the last object of a folder takes the empty folders with it, up to the root', async () => {
+  const { folder, store } = await startFolder()
+  await store.write('a/b/c/object', one('bytes'))
+  await store.write('a/other', one('bytes'))
+  await store.delete('a/b/c/object')
+  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/other'])
+  await store.delete('a/other')
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a write that fails leaves no folder either', async () => {
+  const { folder, store } = await startFolder()
+  async function* broken() {
+    yield await Promise.resolve(Buffer.from('bytes'))
+    throw new Error('the source broke')
+  }
+  await expect(store.write('a/b/object', broken())).rejects.toThrow('the source broke')
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('writers and deleters of one folder never trip over its removal', async () => {
+  const { store } = await startFolder()
+  const churn = async (name: string) => {
+    for (let round = 0; round < 40; round++) {
+      await store.write(`a/b/c/${name}`, one(name))
+      expect(String(await buffer(await store.read(`a/b/c/${name}`)))).toBe(name)
+      await store.delete(`a/b/c/${name}`)
+    }
+  }
+  await Promise.all(['w', 'x', 'y', 'z'].map(churn))
+  expect(await collect(store.list(''))).toEqual([])
+})
+
+test('the steps are told in order, the last one when the object is there', async () => {
+  const { store } = await startFolder()
+  const steps = recordSteps('the-key')
+  await store.write('the-key', Readable.from([Buffer.from('a'), Buffer.from('b')]))
+  expect(steps).toEqual(['mid-part', 'before-complete', 'after-complete'])
+})
+
+test('a file that was cut while it is read is STORE_UNREACHABLE, never a short read', async () => {
+  const { folder, store } = await startFolder()
+  await store.write('object', one(randomBytes(MIB)))
+  const stream = await store.read('object')
+  await truncate(join(folder, 'object'), MIB / 2)
+  await expect(buffer(stream)).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
+})
+
+test('a folder is no object', async () => {
+  const { store } = await startFolder()
+  await store.write('a/object', one('bytes'))
+  expect(await store.head('a')).toBeNull()
+  await expect(store.read('a')).rejects.toMatchObject({ code: 'OBJECT_NOT_FOUND' })
+  await expect(store.delete('a')).resolves.toBeUndefined()
+  await expect(store.write('a', one('bytes'))).rejects.toMatchObject({ code: 'STORE_REFUSED' })
+  await expect(store.write('a/object/below', one('bytes'))).rejects.toMatchObject({ code: 'STORE_REFUSED' })
+  expect((await collect(store.list(''))).map(({ key }) => key)).toEqual(['a/object'])
+})
+
+test('an upload id that is none of ours removes nothing', async () => {
+  const { folder, store } = await startFolder()
+  await writeFile(join(folder, 'precious'), 'bytes')
+  const upload = { key: 'object', uploadId: '/../precious', startedAt: new Date(0) }
+  await expect(store.abortUpload(upload)).rejects.toMatchObject({ code: 'STORE_REFUSED' })
+  expect(String(await readFile(join(folder, 'precious')))).toBe('bytes')
+})
+
+test('F33 a full disk is STORE_FULL, and leaves nothing that takes up its room', async (context) => {
+  const folder = isRoot ? await mountTmpfs('2m') : null
+  if (folder === null) return context.skip('mounting a tmpfs needs root')
+  const store = openStore(pathToFileURL(folder).href)
+  const body = Readable.from(Array.from({ length: 48 }, () => randomBytes(65_536)))
+  await expect(store.write('a/object', body)).rejects.toMatchObject({ code: 'STORE_FULL', retry: 'backoff' })
+  expect(await readdir(folder)).toEqual([])
+  await store.write('a/object', one(randomBytes(MIB)))
+})
+
+test('F33 a folder without permission is STORE_REFUSED', async (context) => {
+  if (isRoot) return context.skip('root may write everywhere')
+  const { folder, store } = await startFolder()
+  await mkdir(join(folder, 'a'))
+  await chmod(join(folder, 'a'), 0o500)
+  await expect(store.write('a/object', one('bytes'))).rejects.toMatchObject({ code: 'STORE_REFUSED' })
+})
+
+test('F33 a read-only disk is STORE_REFUSED', async (context) => {
+  const folder = isRoot ? await mountTmpfs('1m,ro') : null
+  if (folder === null) return context.skip('mounting a tmpfs needs root')
+  await expect(openStore(pathToFileURL(folder).href).check()).rejects.toMatchObject({
+    code: 'STORE_REFUSED',
+    message: expect.stringContaining('EROFS') as unknown,
+  })
+})
+
+test('F1 a writer killed mid-part leaves a temporary file that is shown and removed, and no object', async () => {
+  const { folder, store } = await startFolder()
+  const script = join(import.meta.dirname, 'fixtures/write-forever.ts')
+  const child = spawn(process.execPath, [script, pathToFileURL(folder).href], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  child.kill('SIGKILL')
+  await once(child, 'close')
+
+  expect(await collect(store.list(''))).toEqual([])
+  const pending = await collect(store.pendingUploads('a/'))
+  expect(pending).toMatchObject([{ key: 'a/object' }])
+  expect(await readdir(join(folder, 'a'))).toEqual([`.object.${pending[0]?.uploadId ?? ''}.pending`])
+  for (const upload of pending) await store.abortUpload(upload)
+  expect(await readdir(folder)).toEqual([])
+})
