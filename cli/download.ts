@@ -6,7 +6,7 @@ import type { ProgressDisplay } from './progress.ts'
 import { RateMeter } from './rate.ts'
 import { Download, DownloadItem } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
-import { refuseExisting, saveToFile, saveToStream } from './save.ts'
+import { makeFolder, refuseExisting, saveToFile, saveToStream } from './save.ts'
 import { formatBytes, formatShare } from './text.ts'
 import { waitUntil } from './waiting.ts'
 
@@ -63,6 +63,7 @@ export async function planOutput(
   })
   refuseTwins(planned)
   for (const one of planned) if (one.path !== null) await refuseExisting(one.path)
+  if (intoFolder) await makeFolder(path)
   return planned
 }
 
@@ -80,9 +81,9 @@ function storedOf({ stored_url: link, stored_filename: name, stored_size: size, 
   return { link, name, size, sha256 }
 }
 
-/** A name from elsewhere must not choose the folder. */
+/** A name from elsewhere must not choose the folder, nor be a hidden file's. */
 function safeName(name: string): string {
-  if (name !== basename(name) || /^\.{0,2}$|[\u0000-\u001f\\]/.test(name)) {
+  if (name !== basename(name) || /^$|^\.|[\u0000-\u001f\\]/.test(name)) {
     throw new CofferError(
       'ANSWER_INVALID',
       `the producer names a file ${JSON.stringify(name)}, which is no plain file name`,
@@ -120,9 +121,8 @@ export async function fetchAll(
 export function downloadLine(name: string, bytes: number, size: number, rate: number | null): string {
   return [
     name,
-    ...(size
-      ? [formatShare(Math.min(bytes / size, 1)), `${formatBytes(bytes)} of ${formatBytes(size)}`]
-      : [formatBytes(bytes)]),
+    ...(size > 0 ? [formatShare(Math.min(bytes / size, 1))] : []),
+    `${formatBytes(bytes)} of ${formatBytes(size)}`,
     ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
   ].join('  ')
 }

@@ -20,6 +20,7 @@ const BY_STATUS: Record<number, ExitCode> = {
   413: EXIT.usage,
   415: EXIT.usage,
   422: EXIT.usage,
+  429: EXIT.refused,
 }
 
 export function exitCodeOfProblem(problem: Problem): ExitCode {

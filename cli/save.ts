@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Writable } from 'node:stream'
@@ -46,6 +46,13 @@ export async function saveToFile(path: string, fetched: Fetched, options: SaveOp
 /** Streams to stdout. The checksum is known last: on DOWNLOAD_BROKEN what was written is not to be used. */
 export async function saveToStream(stream: Writable, fetched: Fetched, options: SaveOptions): Promise<void> {
   await transfer(fetched, stream, 'stdout', options, false)
+}
+
+/** Makes the folder where it is not there. Throws OUTPUT_FAILED. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+    throw outputFailed(path, cause)
+  })
 }
 
 /** Throws OUTPUT_EXISTS when something has that name. */

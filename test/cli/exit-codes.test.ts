@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { exitCodeOfOutcome, exitCodeOfProblem } from '../../cli/exit-codes.ts'
-import { toProblem } from '../../cli/problem.ts'
+import { problemLines, toProblem } from '../../cli/problem.ts'
 import { CofferError, FAILURES } from '../../shared/errors.ts'
 import type { FailureCode } from '../../shared/errors.ts'
 
@@ -22,6 +22,7 @@ const EXPECTED: Partial<Record<FailureCode, number>> = {
   TARGET_NOT_EMPTY: 5,
   TARGET_INCOMPATIBLE: 5,
   OUTPUT_EXISTS: 5,
+  TOO_MANY_ATTEMPTS: 5,
   RUN_FENCED: 5,
   RUN_CANCELLED: 5,
   WAIT_TIMED_OUT: 6,
@@ -57,4 +58,13 @@ test('a problem of this program carries code, status, remedy and details; someth
   })
   expect(toProblem(new TypeError('x is undefined'))).toMatchObject({ code: 'INTERNAL', detail: 'x is undefined' })
   expect(toProblem(new TypeError('x is undefined'))).not.toHaveProperty('remedy')
+})
+
+test('a field that the detail names already is not told twice', () => {
+  const errors = [
+    { field: 'slug', message: 'is taken' },
+    { field: 'name', message: 'is too long' },
+  ]
+  const problem = { ...toProblem(new CofferError('REQUEST_INVALID', 'not valid: slug: is taken')), errors }
+  expect(problemLines(problem).slice(0, 2)).toEqual(['error: not valid: slug: is taken', '  name: is too long'])
 })

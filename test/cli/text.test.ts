@@ -15,6 +15,20 @@ describe('printable', () => {
     expect(printable(text)).toBe(shown)
   })
 
+  test('every control and bidi character becomes its escape', () => {
+    const ranges = [
+      [0, 0x1f],
+      [0x7f, 0x9f],
+      [0x61c, 0x61c],
+      [0x200e, 0x200f],
+      [0x2028, 0x202e],
+      [0x2066, 0x2069],
+    ] as const
+    for (const [from, to] of ranges)
+      for (let code = from; code <= to; code++)
+        expect(printable(String.fromCharCode(code))).toMatch(/^\\(u[0-9a-f]{4}|[nrt])$/)
+  })
+
   test('no text of any kind gets a control or bidi character to the terminal', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !DANGEROUS.test(printable(text))))
   })
