@@ -1,0 +1,274 @@
+import fs from 'node:fs'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { FileEntry } from '../../shared/domain/file-list.ts'
+import type { MediaContents } from '../../shared/domain/manifest.ts'
+import { extractIntoEmpty } from '../../shared/media/extract.ts'
+import { encodeFileEntry, linkFields, pathFields } from '../../shared/media/file-list.ts'
+import { encodeHeader, END_OF_ARCHIVE, padding, type MemberHeader } from '../../shared/media/pax-encoder.ts'
+import { scratch } from '../support/media-archives.ts'
+import { look } from '../support/media-zoo.ts'
+import { inPieces, sha256 } from '../support/streams.ts'
+
+interface Planted extends Partial<MemberHeader> {
+  path: string
+  content?: string
+}
+
+const headerOf = ({ content = '', ...member }: Planted): MemberHeader => ({
+  type: 'file',
+  size: content.length,
+  mode: member.type === 'directory' ? 0o755 : 0o644,
+  uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
+  mtimeNs: 0n,
+  ...member,
+})
+
+/** An archive by someone who knows the format: the list agrees with the members, checksums and totals are right. */
+function plant(planted: readonly Planted[]): { tar: Buffer; contents: MediaContents } {
+  const entries = planted.map((member): FileEntry => {
+    const { type, size, mode, uid, gid, path, link, mtimeNs } = headerOf(member)
+    const isFile = type === 'file'
+    return {
+      ...pathFields(path),
+      ...(link === undefined ? {} : linkFields(link)),
+      ...{ type, size, mode, uid, gid, mtime_ns: String(mtimeNs) },
+      ...(isFile && { sha256: sha256(Buffer.from(member.content ?? '')), offset: 0 }),
+    }
+  })
+  const list = Buffer.concat(entries.map(encodeFileEntry)).toString()
+  const parts = [...planted, { path: 'MANIFEST', content: list }].flatMap((member) => [
+    encodeHeader(headerOf(member)),
+    Buffer.from(member.content ?? ''),
+    padding(headerOf(member).size),
+  ])
+  const files = entries.filter(({ type }) => type === 'file' || type === 'hardlink')
+  return {
+    tar: Buffer.concat([...parts, END_OF_ARCHIVE]),
+    contents: {
+      kind: 'media',
+      list_member: 'MANIFEST',
+      entries: entries.length,
+      files: files.length,
+      bytes: files.reduce((sum, { size }) => sum + size, 0),
+      changed: 0,
+      skipped: 0,
+      unreadable: 0,
+    },
+  }
+}
+
+/** A folder with a canary beside the target; the attack's paths name it by `OUTSIDE`. */
+function makePlace() {
+  const place = scratch()
+  fs.mkdirSync(`${place.path}/outside`)
+  fs.writeFileSync(`${place.path}/outside/canary`, 'untouched')
+  fs.mkdirSync(`${place.path}/out`)
+  return place
+}
+
+const ATTACKS: [string, (outside: string) => Planted[]][] = [
+  ['a path with ..', () => [{ path: '../outside/canary', content: 'owned' }]],
+  [
+    'a path with .. inside',
+    () => [
+      { path: 'a', type: 'directory' },
+      { path: 'a/../../../outside/x', content: 'owned' },
+    ],
+  ],
+  ['an absolute path', (outside) => [{ path: `${outside}/x`, content: 'owned' }]],
+  ['a path with an empty component', () => [{ path: 'a//b', content: 'owned' }]],
+  ['a path that is a dot', () => [{ path: '.', type: 'directory', mode: 0o777 }]],
+  ['an empty path', () => [{ path: '', content: 'owned' }]],
+  ['a folder named ..', () => [{ path: '..', type: 'directory', mode: 0o777 }]],
+  [
+    'writing through a symlink',
+    (outside) => [
+      { path: 'link', type: 'symlink', link: outside },
+      { path: 'link/canary', content: 'owned' },
+    ],
+  ],
+  [
+    'a symlink in place of a folder',
+    (outside) => [
+      { path: 'a', type: 'directory' },
+      { path: 'a', type: 'symlink', link: outside },
+      { path: 'a/canary', content: 'owned' },
+    ],
+  ],
+  [
+    'a folder below a symlink',
+    (outside) => [
+      { path: 'link', type: 'symlink', link: outside },
+      { path: 'link/made', type: 'directory' },
+    ],
+  ],
+  [
+    'a symlink below a symlink',
+    (outside) => [
+      { path: 'link', type: 'symlink', link: outside },
+      { path: 'link/made', type: 'symlink', link: 'x' },
+    ],
+  ],
+  [
+    "a folder's attributes put on what a symlink points to",
+    (outside) => [
+      { path: 'link', type: 'symlink', link: outside },
+      { path: 'link', type: 'directory', mode: 0o777 },
+    ],
+  ],
+  ['a hard link to a file outside', (outside) => [{ path: 'linked', type: 'hardlink', link: `${outside}/canary` }]],
+  ['a hard link out by ..', () => [{ path: 'linked', type: 'hardlink', link: '../../outside/canary' }]],
+  [
+    'a hard link through a symlink',
+    (outside) => [
+      { path: 'link', type: 'symlink', link: outside },
+      { path: 'linked', type: 'hardlink', link: 'link/canary' },
+    ],
+  ],
+  [
+    'a hard link to a symlink',
+    (outside) => [
+      { path: 'link', type: 'symlink', link: `${outside}/canary` },
+      { path: 'linked', type: 'hardlink', link: 'link' },
+    ],
+  ],
+  ['a hard link to nothing', () => [{ path: 'linked', type: 'hardlink', link: 'none' }]],
+  [
+    'a hard link to a folder',
+    () => [
+      { path: 'a', type: 'directory' },
+      { path: 'b', type: 'hardlink', link: 'a' },
+    ],
+  ],
+  [
+    'a name twice',
+    () => [
+      { path: 'a', content: '1' },
+      { path: 'a', content: '2' },
+    ],
+  ],
+  [
+    'a folder twice',
+    () => [
+      { path: 'a', type: 'directory' },
+      { path: 'a', type: 'directory' },
+    ],
+  ],
+  [
+    'a file in a file',
+    () => [
+      { path: 'a', content: '1' },
+      { path: 'a/b', content: '2' },
+    ],
+  ],
+  ['a file in no folder', () => [{ path: 'a/b', content: '2' }]],
+  ['a symlink in no folder', () => [{ path: 'a/b', type: 'symlink', link: 'x' }]],
+]
+
+test.each(ATTACKS)('%s restores nothing and touches nothing outside', async (_, attack) => {
+  await using place = makePlace()
+  const { tar, contents } = plant(attack(`${place.path}/outside`))
+  const before = look(place.path)
+  const answer = extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected: contents })
+  await expect(answer).rejects.toThrow(
+    expect.objectContaining({ code: expect.stringMatching(/^(ARTIFACT_CORRUPT|RESTORE_FAILED)$/) as string }),
+  )
+  expect(look(place.path)).toEqual(before)
+})
+
+test('an archive that is planted but harmless is restored: the attacks above fail for what they do', async () => {
+  await using place = makePlace()
+  const { tar, contents } = plant([
+    { path: 'a', type: 'directory' },
+    { path: 'a/b', content: 'x' },
+    { path: 'link', type: 'symlink', link: `${place.path}/outside` },
+    { path: 'linked', type: 'hardlink', link: 'a/b' },
+  ])
+  const report = await extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected: contents })
+  expect(report).toEqual({ files: 2, bytes: 1, warnings: [] })
+  expect(fs.readdirSync(`${place.path}/out`)).toEqual(['a', 'link', 'linked'])
+})
+
+test('a setuid program loses what makes it one, and the report says so', async () => {
+  await using place = makePlace()
+  const { tar, contents } = plant([{ path: 'program', content: '#!', mode: 0o6755 }])
+  const { warnings } = await extractIntoEmpty({
+    source: inPieces(tar),
+    target: `${place.path}/out`,
+    expected: contents,
+  })
+  expect(fs.statSync(`${place.path}/out/program`).mode & 0o7777).toBe(0o755)
+  expect(warnings).toEqual(['setuid and setgid were dropped from 1 files'])
+})
+
+test.each([
+  ['character device', '3'],
+  ['block device', '4'],
+  ['FIFO', '6'],
+])('a %s is ARTIFACT_CORRUPT and is not made', async (_, flag) => {
+  await using place = makePlace()
+  const { tar, contents } = plant([{ path: 'device' }])
+  tar.write(flag, 156, 'latin1')
+  tar.fill(' ', 148, 156)
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+  tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  const answer = extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected: contents })
+  await expect(answer).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+  expect(fs.readdirSync(`${place.path}/out`)).toEqual([])
+})
+
+test.each<[string, Partial<MediaContents>, string]>([
+  ['more entries', { entries: 1 }, 'more than the 1 entries'],
+  ['more bytes', { bytes: 3 }, 'more than the 3 bytes'],
+])('an archive with %s than recorded is refused before they are written', async (_, less, message) => {
+  await using place = makePlace()
+  const { tar, contents } = plant([
+    { path: 'a', content: 'xx' },
+    { path: 'b', content: 'xx' },
+  ])
+  const expected = { ...contents, ...less }
+  const answer = extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected })
+  await expect(answer).rejects.toThrow(message)
+})
+
+test('a header that claims 64 GiB is refused by the recorded size, not by the disk', async () => {
+  await using place = makePlace()
+  const { contents } = plant([{ path: 'a', content: 'x' }])
+  const tar = Buffer.concat([encodeHeader(headerOf({ path: 'a', size: 64 * 2 ** 30 })), Buffer.alloc(1_000_000)])
+  const answer = extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected: contents })
+  await expect(answer).rejects.toThrow('more than the 1 bytes')
+})
+
+test('whatever bytes of an archive are damaged, it is refused or comes back the same, and nothing else is touched', async () => {
+  await using place = makePlace()
+  const { tar, contents } = plant([
+    { path: 'a', type: 'directory' },
+    { path: 'a/b', content: 'xyz' },
+    { path: 'link', type: 'symlink', link: '../outside' },
+    { path: 'linked', type: 'hardlink', link: 'a/b' },
+  ])
+  const before = look(place.path)
+  await extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/good`, expected: contents })
+  const good = look(`${place.path}/good`)
+  fs.rmSync(`${place.path}/good`, { recursive: true })
+  const damage = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 })
+  await fc.assert(
+    fc.asyncProperty(damage, async (changes) => {
+      const damaged = Buffer.from(tar)
+      for (const [at, byte] of changes) damaged[at] = byte
+      const target = `${place.path}/out`
+      try {
+        await extractIntoEmpty({ source: inPieces(damaged), target, expected: contents })
+        expect(look(target)).toEqual(good)
+        fs.rmSync(target, { recursive: true })
+        fs.mkdirSync(target)
+      } catch (error) {
+        expect(error).toMatchObject({ code: expect.stringMatching(/^(ARTIFACT_CORRUPT|RESTORE_FAILED)$/) as string })
+      }
+      expect([...look(place.path).keys()]).toEqual([...before.keys()])
+    }),
+    { numRuns: 150 },
+  )
+})
