@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { migrate } from '../shared/catalog/migrate.ts'
-import { CofferError, toCofferError } from '../shared/errors.ts'
+import { CofferError } from '../shared/errors.ts'
 import { ensureServices } from './services/ensure-services.ts'
 import { openDataFolder } from './services/folders.ts'
 import { endProcess } from './services/processes.ts'
@@ -158,8 +158,7 @@ try {
   write('stopped')
 } catch (error) {
   if (!signals.stop.aborted) {
-    const { message, remedy } = toCofferError(error)
-    console.error(`up failed: ${message}\n  ${remedy}`)
+    console.error('up failed:', error instanceof CofferError ? error.message : error)
     process.exitCode = 1
   }
 }

@@ -34,7 +34,7 @@ export async function installPackages(packages: readonly string[], log: (line: s
 }
 
 function runApt(args: readonly string[], log: (line: string) => void): Promise<number> {
-  const child = spawn('apt-get', ['-o', 'DPkg::Lock::Timeout=300', '-q', ...args], {
+  const child = spawn('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0', ...args], {
     // In a group of its own: a Ctrl-C must not leave packages half-configured.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,7 +3,7 @@ import { CofferError } from '../../shared/errors.ts'
 import { canInstall, installPackages } from './apt.ts'
 import { findOnPath, findPostgres, findRedis } from './binaries.ts'
 import { isDockerRunning, startInDocker } from './docker.ts'
-import { checkGivenDatabase, checkGivenRedis } from './given.ts'
+import { checkGivenDatabase, checkGivenRedis, isCofferKey, isTestKey } from './given.ts'
 import { clusterMajor } from './postgres-cluster.ts'
 import { startPrivatePostgres } from './private-postgres.ts'
 import { startPrivateRedis } from './private-redis.ts'
@@ -88,7 +88,7 @@ async function ensureRedis(request: ServiceRequest, place: ServerPlace): Promise
   const name = GIVEN[request.mode].redis
   const url = request.env[name]
   if (url !== undefined && url !== '') {
-    await checkGivenRedis(name, url)
+    await checkGivenRedis(name, url, request.mode === 'up' ? isCofferKey : isTestKey)
     return { url, stop: () => Promise.resolve() }
   }
   const find = () => findRedis(request.env)

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { CofferError } from '../../shared/errors.ts'
 import type { PostgresBinaries } from './binaries.ts'
-import { makeCluster, SUPERUSER } from './postgres-cluster.ts'
+import { clusterMajor, makeCluster, SUPERUSER } from './postgres-cluster.ts'
 import {
   endRecordedServer,
   freePort,
@@ -29,12 +29,16 @@ const START_ATTEMPTS = 5
  */
 export async function startPrivatePostgres(place: ServerPlace, binaries: PostgresBinaries): Promise<RunningServer> {
   const folder = join(place.folder, 'postgres')
-  let settings = readServerSettings(place.dataDir).postgres ?? (await newSettings())
+  const isMade = clusterMajor(folder) !== undefined
+  const known = readServerSettings(place.dataDir).postgres
+  if (isMade && known === undefined) throw passwordUnknown(place, folder)
+  let settings = known ?? (await newSettings())
   updateServerSettings(place.dataDir, { postgres: settings })
-  if (!existsSync(join(folder, 'PG_VERSION'))) makeCluster(place, binaries, folder, settings.password)
+  if (!isMade) makeCluster(place, binaries, folder, settings.password)
 
   if (!(await adopt(place, folder, settings))) {
-    await stopPrivatePostgres(place)
+    // What is recorded and does not answer hangs: it gets no time to say goodbye.
+    await stopPrivatePostgres({ ...place, disposable: true })
     for (let attempt = 1; !(await start(place, binaries, folder, settings)); attempt++) {
       if (attempt === START_ATTEMPTS) throw startFailed(place)
       // Another program may have taken the port meanwhile.
@@ -96,7 +100,7 @@ async function start(place: ServerPlace, binaries: PostgresBinaries, folder: str
 /** Where the server behind the port keeps its data; null when none answers, or not to our password. */
 async function dataDirectoryAt(settings: PostgresSettings): Promise<string | null> {
   const connectionString = urlOf(settings, SUPERUSER, settings.password, 'postgres')
-  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 })
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000, query_timeout: 5_000 })
   client.on('error', () => undefined)
   try {
     await client.connect()
@@ -136,4 +140,9 @@ function logFileOf(place: ServerPlace): string {
 
 function startFailed(place: ServerPlace): CofferError {
   return new CofferError('CONFIG_INVALID', `the private PostgreSQL did not start: ${logTail(logFileOf(place))}`)
+}
+
+function passwordUnknown(place: ServerPlace, folder: string): CofferError {
+  const file = join(place.dataDir, 'servers.json')
+  return new CofferError('CONFIG_INVALID', `${folder} is there, but its password is not: bring back ${file}`)
 }

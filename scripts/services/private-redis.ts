@@ -1,6 +1,5 @@
 import { chownSync } from 'node:fs'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
 import { CofferError } from '../../shared/errors.ts'
 import type { RedisBinary } from './binaries.ts'
 import { ownFolder } from './folders.ts'
@@ -15,6 +14,7 @@ import {
   type ServerPlace,
 } from './private-server.ts'
 import { markProcess } from './processes.ts'
+import { withRedis } from './redis-session.ts'
 import { readServerSettings, updateServerSettings, writePrivateFile, type ServerSettings } from './run-record.ts'
 
 type RedisSettings = NonNullable<ServerSettings['redis']>
@@ -26,7 +26,8 @@ export async function startPrivateRedis(place: ServerPlace, binary: RedisBinary)
   let settings = readServerSettings(place.dataDir).redis ?? { password: newPassword(), port: await freePort() }
   updateServerSettings(place.dataDir, { redis: settings })
   if (!(await adopt(place, settings))) {
-    await stopPrivateRedis(place)
+    // What is recorded and does not answer hangs: it gets no time to say goodbye.
+    await stopPrivateRedis({ ...place, disposable: true })
     for (let attempt = 1; !(await start(place, binary, settings)); attempt++) {
       if (attempt === START_ATTEMPTS) throw startFailed(place)
       settings = { ...settings, port: await freePort() }
@@ -79,16 +80,12 @@ async function start(place: ServerPlace, binary: RedisBinary, settings: RedisSet
 
 /** The pid of the Redis behind the port; null when none answers (also: while it loads its data), or not to our password. */
 async function pidAt(settings: RedisSettings): Promise<number | null> {
-  const redis = new Redis(urlOf(settings), { lazyConnect: true, retryStrategy: () => null, connectTimeout: 5_000 })
-  redis.on('error', () => undefined)
   try {
-    await redis.connect()
-    const pid = /^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]
+    const info = await withRedis(urlOf(settings), (redis) => redis.info('server'))
+    const pid = /^process_id:(\d+)/m.exec(info)?.[1]
     return pid === undefined ? null : Number(pid)
   } catch {
     return null
-  } finally {
-    redis.disconnect()
   }
 }
 

@@ -36,7 +36,7 @@ async function openTestPlace(
 }
 
 /** Ends and removes what test runs left that were killed: only those of this root whose own process is gone. */
-async function clearDeadRuns(root: string): Promise<void> {
+export async function clearDeadRuns(root: string): Promise<void> {
   for (const name of readdirSync(root)) {
     const [, pid, startedAt] = /^(\d+)@([^@]+)/.exec(name) ?? []
     if (pid === undefined || startedAt === undefined || isRunning({ pid: Number(pid), startedAt })) continue
