@@ -14,7 +14,7 @@ const BY_SQLSTATE: Record<string, FailureCode> = {
 // Client programs print no SQLSTATE. In another language than English a message falls through to the general code.
 const BY_TEXT: readonly (readonly [RegExp, FailureCode])[] = [
   [/server version mismatch/, 'SERVER_VERSION_UNSUPPORTED'],
-  [/canceling statement due to lock timeout|could not obtain lock/, 'SOURCE_LOCKED'],
+  [/canceling statement due to (lock|statement) timeout.*LOCK TABLE/s, 'SOURCE_LOCKED'],
   [/password authentication failed|no password supplied|no pg_hba\.conf entry/, 'SOURCE_AUTH_FAILED'],
   [/failed: FATAL: {2}database ".*" does not exist/s, 'SOURCE_DATABASE_UNKNOWN'],
   [/permission denied|row-level security/, 'SOURCE_PERMISSION_DENIED'],

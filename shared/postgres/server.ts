@@ -64,17 +64,19 @@ const EXTENSIONS = `
   SELECT extname AS name, extversion AS version, nspname AS schema
     FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace ORDER BY extname`
 
-// Object ids below 16384 belong to the system. Index, toast, row and array types come and go with what is listed here.
+// Object ids below 16384 belong to the system, except those of large objects, which anybody may choose. Index, toast, row and
+// array types come and go with what is listed here.
 const USER_OBJECTS = `
   SELECT pg_describe_object(class, object, 0) AS description FROM (
     SELECT 1 AS rank, 'pg_class'::regclass AS class, oid AS object FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     UNION ALL SELECT 2, 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
     UNION ALL SELECT 3, 'pg_proc'::regclass, oid FROM pg_proc
     UNION ALL SELECT 4, 'pg_type'::regclass, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
-               WHERE typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND c.relkind = 'c')
+               WHERE typtype IN ('d', 'e', 'r', 'p') OR (typtype = 'c' AND c.relkind = 'c')
                   OR (typtype = 'b' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))
     UNION ALL SELECT 5, 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata
     UNION ALL SELECT 6, 'pg_operator'::regclass, oid FROM pg_operator
+    UNION ALL SELECT 6, 'pg_cast'::regclass, oid FROM pg_cast
     UNION ALL SELECT 6, 'pg_collation'::regclass, oid FROM pg_collation
     UNION ALL SELECT 6, 'pg_conversion'::regclass, oid FROM pg_conversion
     UNION ALL SELECT 6, 'pg_ts_config'::regclass, oid FROM pg_ts_config
@@ -84,6 +86,6 @@ const USER_OBJECTS = `
     UNION ALL SELECT 7, 'pg_event_trigger'::regclass, oid FROM pg_event_trigger
     UNION ALL SELECT 7, 'pg_publication'::regclass, oid FROM pg_publication
   ) made
-  WHERE object >= 16384
+  WHERE (object >= 16384 OR class = 'pg_largeobject'::regclass)
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.deptype = 'e')
   ORDER BY rank, object LIMIT $1`
