@@ -40,7 +40,7 @@ async function demo(env: NodeJS.ProcessEnv): Promise<boolean> {
   process.stdout.write(`   ${database.name} is empty, ${media} is gone\n`)
 
   say('4. Restored')
-  await command(['restore', backup, '--wait'])
+  await command(['restore', backup, '--to', `${app}/live`, '--wait'])
 
   say('5. The proof')
   return prove(before, await take(database.url, media))
@@ -58,10 +58,7 @@ async function register(command: CofferCommand, app: string, databaseUrl: string
 
 async function backUp(command: CofferCommand, app: string): Promise<string> {
   await command(['backup', 'create', `${app}/live`, '--notes', 'npm run demo', '--wait'])
-  const listed = JSON.parse(await command(['--json', 'backup', 'list', `${app}/live`])) as {
-    results: { uuid: string }[]
-  }
-  const [newest] = listed.results
+  const [newest] = JSON.parse(await command(['--json', 'backup', 'list', `${app}/live`])) as { uuid: string }[]
   if (!newest) throw new Error(`the backup of ${app}/live is not listed`)
   return newest.uuid
 }

@@ -14,5 +14,5 @@ export async function makeSampleMedia(root: string): Promise<void> {
     for (let picture = 0; picture < FILES; picture++)
       await writeFile(join(folder, `picture ${picture}.jpg`), randomBytes((picture * 7919) % LARGEST_BYTES))
   }
-  await symlink('uploads/12', join(root, 'latest'))
+  await symlink('uploads/12/picture 1.jpg', join(root, 'cover.jpg'))
 }

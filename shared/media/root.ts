@@ -18,6 +18,21 @@ export interface RootPolicy {
  */
 export async function resolveMediaRoot(url: string, policy: RootPolicy): Promise<string> {
   const root = await realFolder(pathOfUrl(url))
+  await requireAllowed(root, policy)
+  return root
+}
+
+/**
+ * The same for a folder that is restored into, which need not exist yet.
+ * @throws CofferError CONNECTION_INVALID, CONNECTION_REFUSED_BY_POLICY
+ */
+export async function resolveMediaTarget(url: string, policy: RootPolicy): Promise<string> {
+  const target = await realPathOfAny(pathOfUrl(url))
+  await requireAllowed(target, policy)
+  return target
+}
+
+async function requireAllowed(root: string, policy: RootPolicy): Promise<void> {
   const allowedRoots = await Promise.all(policy.allowedRoots.map(realPathOfAny))
   const forbidden = await Promise.all(policy.forbidden.map(realPathOfAny))
   const allowed = allowedRoots.filter((folder) => isUnder(root, folder)).sort((a, b) => b.length - a.length)[0]
@@ -27,7 +42,6 @@ export async function resolveMediaRoot(url: string, policy: RootPolicy): Promise
     const isDeeperAllowed = allowed !== path && isUnder(allowed, path)
     if (isUnder(root, path) && !isDeeperAllowed) throw refused(root, `lies under ${path}, which is Coffer's own`)
   }
-  return root
 }
 
 function pathOfUrl(url: string): string {

@@ -2,11 +2,12 @@ import { ARTIFACT_NAMES, type ArtifactKind } from '../../shared/domain/artifact.
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { openArchive } from '../../shared/media/archive.ts'
+import { resolveMediaRoot } from '../../shared/media/root.ts'
 import { writeArtifact, type WrittenArtifact } from '../../shared/pipeline/write-artifact.ts'
+import { mediaPolicy } from '../media-policy.ts'
 import type { TakeContext } from '../run-processor.ts'
 import type { TakenBackup } from '../seal.ts'
 import { openListFeed } from './list-feed.ts'
-import { mediaRoot } from './media-root.ts'
 
 /**
  * Archives a media folder into the store. Two artifacts are written at once: the archive, and the list of its files, which the archive
@@ -15,7 +16,7 @@ import { mediaRoot } from './media-root.ts'
 export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
   const { run, connection, config, life } = context
   const takenAt = new Date()
-  const root = await mediaRoot(connection.url, config)
+  const root = await resolveMediaRoot(connection.url, mediaPolicy(config))
   const feed = openListFeed()
   const failed = new AbortController()
   const signal = AbortSignal.any([life.signal, failed.signal])

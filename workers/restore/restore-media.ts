@@ -1,13 +1,14 @@
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
-import { mediaRoot } from '../media-archive/media-root.ts'
+import { resolveMediaTarget } from '../../shared/media/root.ts'
+import { mediaPolicy } from '../media-policy.ts'
 import { readPlain, type RestorePart } from './restore-part.ts'
 
 /** Restores an archive into an empty folder; every file is compared with the list before the folder gets its name. */
 export async function restoreMedia(part: RestorePart, contents: MediaContents): Promise<Record<string, unknown>> {
   const report = await extractIntoEmpty({
     source: readPlain(part, 'archive'),
-    target: await mediaRoot(part.connection.url, part.config),
+    target: await resolveMediaTarget(part.connection.url, mediaPolicy(part.config)),
     expected: contents,
     signal: part.life.signal,
     onProgress: ({ files }) => part.life.report({ files }),
