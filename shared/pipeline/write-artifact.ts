@@ -8,6 +8,9 @@ import { Digest, watched } from './digest.ts'
 import { decodeArtifact, type Progress } from './read-artifact.ts'
 import { compressFrames } from './zstd-frames.ts'
 
+/** Longer than a child needs to die. A read that nothing can interrupt, of a dead mount for example, is left behind then. */
+const CLOSE_GRACE_MS = 10_000
+
 export interface WriteArtifactOptions {
   store: Pick<Store, 'write' | 'read'>
   key: string
@@ -63,11 +66,14 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<Writ
     if (written.size !== stored.size) {
       throw new CofferError('STORE_UNREACHABLE', `the store holds ${written.size} of ${stored.size} bytes of ${key}`)
     }
-  } finally {
-    await body.return()
-    // A stream that nobody began to read is not ended by its iterator.
+  } catch (error) {
+    // A stream that nobody began to read is not ended by its iterator, one that stalls only by this.
     if (options.source instanceof Readable) options.source.destroy()
-    else await source.return?.()
+    await settledWithin(
+      CLOSE_GRACE_MS,
+      body.return().then(() => source.return?.()),
+    )
+    throw error
   }
   const record: ArtifactRecord = {
     kind,
@@ -79,6 +85,19 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<Writ
     encodings: age === null ? ['zstd'] : ['zstd', 'age'],
   }
   return { record, reopen: (signal) => reopen(store, record, age, signal) }
+}
+
+/** Waits for a clean-up and ignores how it ends: why it was needed is what the caller must hear of. */
+function settledWithin(graceMs: number, cleanUp: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, graceMs)
+    void cleanUp
+      .catch(() => undefined)
+      .finally(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+  })
 }
 
 function reopen(

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { ArtifactRecord } from '../../shared/domain/artifact.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { readArtifact, verifyStored } from '../../shared/pipeline/read-artifact.ts'
 import { writeArtifact, type WriteArtifactOptions } from '../../shared/pipeline/write-artifact.ts'
+import { FileStore } from '../../shared/storage/file-store.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { drain, inPieces, sampleBytes, sha256 } from '../support/streams.ts'
 
@@ -84,8 +85,22 @@ describe('a whole artifact', () => {
     expect((await drain(reopen())).equals(plain)).toBe(true)
     const other = await write(inPieces(plain, 100_000), { key: 'other' })
     store.objects.set(key, store.get(other.record.key))
-    await expect(drain(reopen())).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+    await expect(drain(reopen())).rejects.toThrow('is not the one that was written')
     expect(record.key).toBe(key)
+  })
+
+  test('goes through a folder and back, and an abort leaves nothing there', async () => {
+    const files = new FileStore(join(folder, 'store'))
+    const { record, reopen } = await write(inPieces(plain, 100_000), { store: files })
+    expect((await drain(readArtifact({ store: files, record, identities: [pair.identity] }))).equals(plain)).toBe(true)
+    expect((await drain(reopen())).equals(plain)).toBe(true)
+
+    const controller = new AbortController()
+    const onProgress = () => controller.abort(new Error('cancelled'))
+    const aborted = write(inPieces(plain, 100_000), { store: files, key: 'b/c', signal: controller.signal, onProgress })
+    await expect(aborted).rejects.toThrow('cancelled')
+    expect(await files.head('b/c')).toBeNull()
+    expect(await Array.fromAsync(files.pendingUploads(''))).toEqual([])
   })
 
   test('shows every plain byte in order to inspect, and its progress', async () => {
@@ -99,11 +114,14 @@ describe('a whole artifact', () => {
 })
 
 describe('a failed write closes the source first and stores nothing', () => {
+  const block = sampleBytes(MIB)
   let isClosed = false
-  async function* source() {
+  beforeEach(() => {
     isClosed = false
+  })
+  async function* source() {
     try {
-      for (let at = 0; at < 100; at++) yield await Promise.resolve(sampleBytes(MIB))
+      for (let at = 0; at < 100; at++) yield await Promise.resolve(block)
     } finally {
       await new Promise((resolve) => setImmediate(resolve))
       isClosed = true
@@ -145,6 +163,31 @@ describe('a failed write closes the source first and stores nothing', () => {
     const readable = Readable.from(inPieces(sampleBytes(1000), 10))
     await expect(write(readable)).rejects.toMatchObject({ code: 'STORE_REFUSED' })
     expect(readable.destroyed).toBe(true)
+  })
+
+  test('when the store leaves the body where it is', async () => {
+    store.write = async (_, body) => {
+      await body[Symbol.asyncIterator]().next()
+      throw new CofferError('STORE_UNREACHABLE', 'connection reset')
+    }
+    await expect(write(source(), { recipients: [] })).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
+    expect(isClosed).toBe(true)
+  })
+
+  test('after a grace also when the source is stuck for good', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const stuck: AsyncIterable<Buffer> = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }),
+    }
+    store.write = (_, body) => {
+      void body[Symbol.asyncIterator]().next()
+      return Promise.reject(new CofferError('STORE_UNREACHABLE', 'connection reset'))
+    }
+    const writing = write(stuck, { recipients: [] }).catch((error: unknown) => error)
+    await vi.waitUntil(() => vi.getTimerCount() === 1)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(await writing).toMatchObject({ code: 'STORE_UNREACHABLE' })
   })
 
   test('when the store holds less than was sent', async () => {

@@ -134,13 +134,6 @@ describe('readFromChild', () => {
     const signal = AbortSignal.abort(new Error('too late'))
     await expect(drain(readFromChild(sh('exit 0', { signal })))).rejects.toThrow('too late')
   })
-
-  test('a group that ignores SIGTERM gets SIGKILL after the grace', async () => {
-    const source = readFromChild(sh('trap "" TERM; sleep 600 & echo $!; wait; wait'))
-    const first = await source.next()
-    await source.return()
-    await expect.poll(() => isRunning(Number(first.value))).toBe(false)
-  })
 })
 
 describe('writeToChild', () => {
@@ -154,20 +147,9 @@ describe('writeToChild', () => {
     await writeToChild(sh('head -c 5000000 /dev/zero; cat >/dev/null'), of('x'.repeat(300_000)))
   })
 
-  test('input that fails never looks like its end: the child is ended without an end of file', async () => {
-    const command = sh('cat >/dev/null; kill -USR1 $PARENT', { env: { ...env, PARENT: String(process.pid) } })
-    let sawEndOfFile = false
-    const listener = () => (sawEndOfFile = true)
-    process.on('SIGUSR1', listener)
+  test('input that fails ends the child and is what is thrown', async () => {
     const broken = new CofferError('ARTIFACT_CORRUPT', 'the tag is wrong')
-    async function* input() {
-      yield* of('half')
-      throw broken
-    }
-    await expect(writeToChild(command, input())).rejects.toBe(broken)
-    await setImmediate()
-    process.off('SIGUSR1', listener)
-    expect(sawEndOfFile).toBe(false)
+    await expect(writeToChild(sh('cat >/dev/null'), failing(broken))).rejects.toBe(broken)
   })
 
   test('a child that dies while it is fed is named by its exit, not by a broken pipe, and the input is closed', async () => {
@@ -214,3 +196,30 @@ describe('writeToChild', () => {
     await started
   })
 })
+
+describe.concurrent('a group that ignores SIGTERM', () => {
+  test('gets SIGKILL after the grace', async ({ expect }) => {
+    const source = readFromChild(sh('trap "" TERM; sleep 600 & echo $!; wait; wait'))
+    const first = await source.next()
+    await source.return()
+    await expect.poll(() => isRunning(Number(first.value))).toBe(false)
+  })
+
+  test('never sees an end of input when the input fails', async ({ expect }) => {
+    const script = 'trap "" TERM; cat >/dev/null; kill -USR1 $PARENT'
+    const command = sh(script, { env: { ...env, PARENT: String(process.pid) } })
+    let sawEndOfFile = false
+    const listener = () => (sawEndOfFile = true)
+    process.on('SIGUSR1', listener)
+    const broken = new Error('the tag is wrong')
+    await expect(writeToChild(command, failing(broken))).rejects.toBe(broken)
+    await setImmediate()
+    process.off('SIGUSR1', listener)
+    expect(sawEndOfFile).toBe(false)
+  })
+})
+
+async function* failing(error: Error) {
+  yield* of('half')
+  throw error
+}

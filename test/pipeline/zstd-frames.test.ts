@@ -129,8 +129,6 @@ describe('damage', () => {
     'a bit flipped in the seek table': () => flip(-20),
     'a bit flipped in the last magic number': () => flip(-1),
     'bytes that are not zstd': () => Buffer.from('PGDMP not compressed at all'),
-    'a frame without checksum': () => framed({ [constants.ZSTD_c_checksumFlag]: 0 }),
-    'a frame without content size': () => framed({ [constants.ZSTD_c_contentSizeFlag]: 0 }),
   }
 
   test.each(Object.entries(cases))('%s is ARTIFACT_CORRUPT', async (_, spoil) => {
@@ -164,8 +162,15 @@ describe('damage', () => {
   })
 
   test('a frame of 100 MiB is refused by what it announces', async () => {
-    const bomb = zstdCompressSync(Buffer.alloc(50 * FRAME), { params: { [constants.ZSTD_c_checksumFlag]: 1 } })
-    await expect(decompress(bomb)).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+    const bomb = zstdCompressSync(Buffer.alloc(50 * FRAME), {
+      pledgedSrcSize: 50 * FRAME,
+      params: { [constants.ZSTD_c_checksumFlag]: 1 },
+    })
+    await expect(decompress(bomb)).rejects.toThrow('a frame announces 104857600 bytes')
+  })
+
+  test.each(['checksumFlag', 'contentSizeFlag'] as const)('a frame without its %s is not ours', async (flag) => {
+    await expect(decompress(framed({ [constants[`ZSTD_c_${flag}`]]: 0 }))).rejects.toThrow('a frame header is damaged')
   })
 
   function framed(params: Record<number, number>): Buffer {
