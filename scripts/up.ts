@@ -5,23 +5,26 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { migrate } from '../shared/catalog/migrate.ts'
 import { CofferError } from '../shared/errors.ts'
-import { ensureServices } from './services/ensure-services.ts'
+import { ensureServices, type Services } from './services/ensure-services.ts'
 import { openDataFolder } from './services/folders.ts'
-import { endProcess } from './services/processes.ts'
+import { endProcess, type ProcessMark } from './services/processes.ts'
 import { readRunRecord, removeRunRecord, updateRunRecord } from './services/run-record.ts'
-import { answersHealth, chooseAddress } from './up/address.ts'
+import { untilHealthy } from './up/address.ts'
 import { holdFolder } from './up/exclusive.ts'
 import { openKeys, type Keys } from './up/keys.ts'
+import { startPrograms, type Programs } from './up/programs.ts'
 import { listenForStop, type StopSignals } from './up/signals.ts'
-import { supervise, type Program, type Surroundings } from './up/supervisor.ts'
 
 const USAGE = 'npm run up [-- --workers <number>]'
 const CHECKOUT = join(import.meta.dirname, '..')
 
 type Given = Readonly<Record<string, string | undefined>>
+type Environment = NodeJS.ProcessEnv & { COFFER_STORAGE_URL: string }
+type Write = (line: string) => void
 
 /** Everything on one machine, until a signal: servers, schema, producer, workers. Stops them in the opposite order. */
-async function up(given: Given, workers: number, signals: StopSignals, write: (line: string) => void): Promise<void> {
+async function up(given: Given, workerCount: number, signals: StopSignals, write: Write): Promise<void> {
+  const stopped = once(signals.stop, 'abort')
   const dataDir = openDataFolder(resolve(given.COFFER_DATA_DIR ?? join(CHECKOUT, '.coffer')))
   await using scope = new AsyncDisposableStack()
   const release = holdFolder(dataDir)
@@ -32,57 +35,48 @@ async function up(given: Given, workers: number, signals: StopSignals, write: (l
   const services = await ensureServices({ mode: 'up', dataDir, env: given, log: write })
   scope.defer(() => removeRunRecord(dataDir))
   scope.defer(() => services.stop())
-  signals.stop.throwIfAborted()
-
   const keys = await openKeys(dataDir, given)
-  const address = await chooseAddress(given)
-  const storageUrl = given.COFFER_STORAGE_URL ?? pathToFileURL(makeFolder(dataDir, 'store')).href
-  const env: NodeJS.ProcessEnv = {
-    ...given,
-    ...keys.env,
-    HOST: address.host,
-    PORT: String(address.port),
-    COFFER_DATA_DIR: dataDir,
-    COFFER_DATABASE_URL: services.databaseUrl,
-    COFFER_REDIS_URL: services.redisUrl,
-    COFFER_STORAGE_URL: storageUrl,
-    COFFER_MEDIA_ROOTS: given.COFFER_MEDIA_ROOTS ?? makeFolder(dataDir, 'media'),
-  }
+  const env = environmentOf(given, dataDir, services, keys)
   await migrate(services.databaseUrl, () => undefined)
   signals.stop.throwIfAborted()
 
-  const surroundings: Surroundings = {
-    cwd: CHECKOUT,
-    write,
-    record: (name, mark) =>
-      updateRunRecord(dataDir, (run) => ({ ...run, processes: { ...run.processes, [name]: mark } })),
-    forced: signals.force,
-  }
-  const workerRuns = workerPrograms(workers, env).map((program) => supervise(program, surroundings))
-  scope.defer(() => Promise.all(workerRuns.map((run) => run.stop())).then(() => undefined))
-  const producerRun = supervise(producerProgram(address.url, env), surroundings)
-  scope.defer(() => producerRun.stop())
+  const record = (name: string, mark: ProcessMark): void =>
+    updateRunRecord(dataDir, (run) => ({ ...run, processes: { ...run.processes, [name]: mark } }))
+  const surroundings = { cwd: CHECKOUT, write, record, forced: signals.force }
+  const programs = await startPrograms(given, env, workerCount, surroundings)
+  scope.defer(() => programs.stop())
+  await Promise.race([stopped, announce(programs, dataDir, env, keys, signals, write)])
+  await Promise.race([stopped, programs.givenUp])
+}
 
-  const runs = [producerRun, ...workerRuns]
-  const stopped = once(signals.stop, 'abort')
-  await Promise.race([stopped, Promise.all(runs.map((run) => run.ready))])
+async function announce(
+  programs: Programs,
+  dataDir: string,
+  env: Environment,
+  keys: Keys,
+  signals: StopSignals,
+  write: Write,
+): Promise<void> {
+  const { url } = await programs.ready
+  await untilHealthy(url, signals.stop)
   if (signals.stop.aborted) return
-  updateRunRecord(dataDir, (record) => ({ ...record, url: address.url, tokenFile: keys.tokenFile ?? undefined }))
-  write(welcome(address.url, storageUrl, keys))
-  await Promise.race([stopped, ...runs.map((run) => run.givenUp)])
+  updateRunRecord(dataDir, (run) => ({ ...run, url, tokenFile: keys.tokenFile ?? undefined }))
+  write(welcome(url, env.COFFER_STORAGE_URL, keys))
 }
 
-function workerPrograms(count: number, env: NodeJS.ProcessEnv): Program[] {
-  return Array.from({ length: count }, (_, index) => ({
-    name: `worker-${index + 1}`,
-    script: 'workers/main.ts',
-    env,
-    isReadyLine: (line) => line.includes('"msg":"worker ready"'),
-  }))
-}
-
-function producerProgram(url: string, env: NodeJS.ProcessEnv): Program {
-  return { name: 'producer', script: 'producer/main.ts', env, becomesReady: (signal) => answersHealth(url, signal) }
+/** What producer and workers get: everything that was given, and the rest from the data folder. */
+function environmentOf(given: Given, dataDir: string, services: Services, keys: Keys): Environment {
+  return {
+    ...given,
+    ...keys.env,
+    // A program is known to be ready by a line of level info.
+    COFFER_LOG_LEVEL: given.COFFER_LOG_LEVEL?.replace(/^(warn|error)$/, 'info'),
+    COFFER_DATA_DIR: dataDir,
+    COFFER_DATABASE_URL: services.databaseUrl,
+    COFFER_REDIS_URL: services.redisUrl,
+    COFFER_STORAGE_URL: given.COFFER_STORAGE_URL ?? pathToFileURL(makeFolder(dataDir, 'store')).href,
+    COFFER_MEDIA_ROOTS: given.COFFER_MEDIA_ROOTS ?? makeFolder(dataDir, 'media'),
+  }
 }
 
 /** A killed `up` leaves its processes; they hold on to servers and ports that may be others now. */

@@ -16,8 +16,10 @@ export function canInstall(): boolean {
  */
 export async function installPackages(packages: readonly string[], log: (line: string) => void): Promise<void> {
   log(`missing on this machine: installing ${packages.join(', ')} with apt-get`)
-  mkdirSync(CREATECLUSTER_DIR, { recursive: true })
-  writeFileSync(NO_MAIN_CLUSTER, 'create_main_cluster = false\n')
+  if (packages.some((name) => name.startsWith('postgresql'))) {
+    mkdirSync(CREATECLUSTER_DIR, { recursive: true })
+    writeFileSync(NO_MAIN_CLUSTER, 'create_main_cluster = false\n')
+  }
   try {
     const install = ['install', '--yes', '--no-install-recommends', ...packages]
     if ((await runApt(install, log)) === 0) return

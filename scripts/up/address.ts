@@ -26,10 +26,9 @@ export async function chooseAddress(given: Readonly<Record<string, string | unde
   throw new CofferError('CONFIG_INVALID', `${tried} on ${host}`)
 }
 
-/** Resolves when the producer answers there. */
-export async function answersHealth(url: string, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted()
+/** Resolves when the producer there says that it is healthy, or when the signal is aborted. */
+export async function untilHealthy(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
     const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(() => null)
     await answer?.body?.cancel()
     if (answer?.ok === true) return

@@ -8,11 +8,10 @@ export interface Program {
   name: string
   /** Run by this very Node. */
   script: string
-  env: NodeJS.ProcessEnv
-  /** A line of its output that says that it takes work. */
-  isReadyLine?: (line: string) => boolean
-  /** For a program that says it otherwise: resolves when it takes work. */
-  becomesReady?: (signal: AbortSignal) => Promise<void>
+  /** Asked at every start: what it depends on may have changed since the last. */
+  env: () => Promise<NodeJS.ProcessEnv>
+  /** A line of its own output that says that it takes work. */
+  isReadyLine: (line: string) => boolean
 }
 
 export interface Surroundings {
@@ -52,7 +51,7 @@ export function supervise(program: Program, surroundings: Surroundings): Supervi
   const loop = async (): Promise<void> => {
     for (let deaths = 0; !stopping.signal.aborted;) {
       const startedAt = Date.now()
-      const child = startChild(program, surroundings, () => ready.resolve(true))
+      const child = startChild(program, await program.env(), surroundings, () => ready.resolve(true))
       current = child.mark
       const end = await child.end
       current = null
@@ -73,7 +72,6 @@ export function supervise(program: Program, surroundings: Surroundings): Supervi
     ready.reject(error)
     givenUp.reject(error)
   })
-  program.becomesReady?.(stopping.signal).then(() => ready.resolve(true), ready.reject)
 
   return {
     ready: ready.promise,
@@ -87,16 +85,17 @@ export function supervise(program: Program, surroundings: Surroundings): Supervi
 }
 
 function startChild(
-  { name, script, env, isReadyLine }: Program,
+  { name, script, isReadyLine }: Program,
+  env: NodeJS.ProcessEnv,
   { cwd, write, record }: Surroundings,
   onReady: () => void,
-) {
+): { mark: ProcessMark | null; end: Promise<string> } {
   // In a group of its own: a Ctrl-C reaches only `up`, which ends everything in order.
   const child = spawn(process.execPath, [script], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       write(`${name} | ${line}`)
-      if (isReadyLine?.(line) === true) onReady()
+      if (isReadyLine(line)) onReady()
     })
   }
   const mark = child.pid === undefined ? null : markProcess(child.pid)
