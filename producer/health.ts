@@ -14,7 +14,7 @@ interface Check {
   reason: string | null
 }
 
-const CHECK_DEADLINE_MS = 5_000
+const CHECK_DEADLINE_MS = 2_000
 const STORE_CHECK_LIFE_MS = 60_000
 
 export const healthz: RequestHandler = (_request, response) => void response.json({ status: 'ok' })

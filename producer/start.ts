@@ -138,8 +138,10 @@ function addressOf(server: Server, host: string): string {
 async function drain(server: Server): Promise<void> {
   const closed = once(server, 'close')
   server.close()
-  server.closeIdleConnections()
+  // A connection whose last request ended while we were stopping is idle only then.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const forced = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
   await closed
+  clearInterval(sweep)
   clearTimeout(forced)
 }

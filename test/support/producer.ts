@@ -60,9 +60,30 @@ export interface Answer {
   status: number
   headers: Headers
   text: string
-  /** The body as JSON; undefined when it is none. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows what it asked for
-  body: any
+  /** The body as JSON; empty when it is none. */
+  body: Body
+}
+
+interface Row {
+  uuid: string
+  slug: string
+  service_type: string
+  [name: string]: unknown
+}
+
+/** What answers hold. Which of it is there, each test knows that asked. */
+export interface Body extends Row {
+  count: number
+  next: string
+  previous: string
+  results: Row[]
+  organisation: string
+  service_instance_backups: string[]
+  scheduled_for_deletion_at: string
+  detail: string
+  remedy: string
+  request_id: string
+  errors: { field: string; message: string }[]
 }
 
 export interface Ask {
@@ -134,6 +155,6 @@ export async function askProducer(
     status: response.status,
     headers: response.headers,
     text,
-    body: isJson && text !== '' ? (JSON.parse(text) as unknown) : undefined,
+    body: (isJson && text !== '' ? JSON.parse(text) : {}) as Body,
   }
 }
