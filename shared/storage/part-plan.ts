@@ -11,7 +11,7 @@ const SMALL_OBJECT = 64 * MIB
 
 export interface PartPlan {
   /** Bytes of part `number`, counted from 1; the last may be shorter. */
-  sizeOf(number: number): number
+  sizeOf: (number: number) => number
   /** Bytes that all parts together can hold. */
   capacity: number
 }

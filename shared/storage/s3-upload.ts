@@ -21,8 +21,8 @@ import { Confirmation, headOwn, removeOwn, WRITE_MARK } from './s3-confirm.ts'
 import type { Reply } from './s3-confirm.ts'
 import type { WriteOptions, WrittenObject } from './store.ts'
 
-/** Parts held in memory at a time, being filled or sent. */
-const SLABS = 2
+/** Bytes of parts held in memory at a time: two parts, one being filled while the other is sent, or a single large one. */
+const MEMORY = 64 * 1024 * 1024
 
 /** The second when an upload is gone that an earlier try, unanswered, completed. */
 const MAY_HAVE_BEEN_APPLIED: FailureCode[] = ['STORE_UNREACHABLE', 'STORE_MISMATCH']
@@ -54,6 +54,7 @@ class Upload {
   readonly #failure: AbortController
   readonly #signal: AbortSignal
   readonly #confirmation: Confirmation
+  readonly #slabs: Buffer[] = []
   /** Marks the object as this very write's, so that a lost reply can be told from a failed request. */
   readonly #mark = randomUUID()
 
@@ -75,7 +76,7 @@ class Upload {
 
   async run(filler: PartFiller, expectedSize: number | undefined): Promise<WrittenObject> {
     const plan = planParts(this.#connection.settings.maxParts, expectedSize)
-    const first = await filler.fill(Buffer.allocUnsafeSlow(plan.sizeOf(1)))
+    const first = await filler.fill(this.#slab(1, plan))
     const reply = first.isLast ? await this.#putWhole(first) : await this.#putParts(filler, first, plan)
     reached('after-complete', { key: this.#key })
     return await this.#confirmation.confirm(this.#connection, this.#key, reply.ETag)
@@ -120,27 +121,38 @@ class Upload {
     return UploadId
   }
 
-  /** Fills one slab while the other is sent; `sending` settles, without ever rejecting, when no request is under way. */
+  /** Fills one slab while the other, if there is room for two, is sent; `sending` settles, without ever rejecting, when no request is under way. */
   async #sendParts(uploadId: string, filler: PartFiller, first: Part, plan: PartPlan, sending: Promise<void>[]) {
     const { maxParts } = this.#connection.settings
     const parts: CompletedPart[] = []
-    const slabs: Buffer[] = []
     let size = 0
     for (let number = 1, part = first; part.bytes.length > 0; number++) {
       size += part.bytes.length
       if (number > maxParts) throw tooLarge(size, maxParts, plan.capacity)
-      sending[number % SLABS] = this.#sendPart(uploadId, number, part, parts)
+      sending[this.#slot(number, plan)] = this.#sendPart(uploadId, number, part, parts)
       if (part.isLast) break
-      const slot = (number + 1) % SLABS
-      await sending[slot]
+      const slot = this.#slot(number + 1, plan)
+      await (isAlone(plan.sizeOf(number + 1)) ? Promise.all(sending) : sending[slot])
       this.#signal.throwIfAborted()
-      const next = plan.sizeOf(number + 1)
-      if (slabs[slot]?.length !== next) slabs[slot] = Buffer.allocUnsafeSlow(next)
-      part = await filler.fill(slabs[slot])
+      part = await filler.fill(this.#slab(number + 1, plan))
     }
     await Promise.all(sending)
     this.#signal.throwIfAborted()
     return parts
+  }
+
+  /** Memory for a part, used again and again: garbage of this size is collected too late. */
+  #slab(number: number, plan: PartPlan): Buffer {
+    const size = plan.sizeOf(number)
+    const slot = this.#slot(number, plan)
+    const slab = this.#slabs[slot]
+    if (slab?.length === size) return slab
+    if (isAlone(size)) this.#slabs.length = 0
+    return (this.#slabs[slot] = Buffer.allocUnsafeSlow(size))
+  }
+
+  #slot(number: number, plan: PartPlan): number {
+    return isAlone(plan.sizeOf(number)) ? 0 : number % 2
   }
 
   async #sendPart(uploadId: string, number: number, part: Part, parts: CompletedPart[]): Promise<void> {
@@ -200,6 +212,8 @@ class Upload {
     return new CofferError('STORE_MISMATCH', `bucket ${this.#target.Bucket} ${what} of ${this.#key}`)
   }
 }
+
+const isAlone = (size: number) => size * 2 > MEMORY
 
 function creationOf({ settings }: S3Connection, options: WriteOptions, mark: string) {
   return {

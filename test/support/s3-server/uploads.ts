@@ -88,10 +88,10 @@ export async function completeUpload(bucket: Bucket, call: Call, body: string, m
 function chooseParts(upload: PendingUpload, body: string): StoredPart[] {
   const wanted = readParts(body)
   if (wanted.length === 0) throw new S3Error('MalformedXML', 'The XML you provided was not well-formed')
+  if (wanted.some(({ partNumber }, index) => partNumber <= (wanted[index - 1]?.partNumber ?? 0))) {
+    throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
+  }
   return wanted.map(({ partNumber, etag, crc32: checksum }, index) => {
-    if (index > 0 && partNumber <= (wanted[index - 1]?.partNumber ?? 0)) {
-      throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
-    }
     const part = upload.parts.get(partNumber)
     const hasChecksum = upload.checksumAlgorithm === undefined || checksum !== undefined
     const isRight =
