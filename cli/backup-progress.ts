@@ -1,7 +1,7 @@
 import type { ProgressRow } from './progress.ts'
 import type { Rates } from './rate.ts'
 import type { RunProgress, ServiceInstanceBackup } from './resources.ts'
-import { formatBytes, formatCount, formatShare, formatTime } from './text.ts'
+import { formatBytes, formatBytesOf, formatCount, formatShare, formatTime } from './text.ts'
 
 /** The rows of service-instance backups; `rates` remembers them from one call to the next. */
 export function backupRows(backups: readonly ServiceInstanceBackup[], rates: Rates): ProgressRow[] {
@@ -29,17 +29,18 @@ function queuedParts({ errors, retry_at: retryAt }: ServiceInstanceBackup): stri
 }
 
 function runningParts({ state, attempt, progress }: ServiceInstanceBackup, rate: number | null): string[] {
-  const running = state.toLowerCase() + (attempt > 1 ? ` (attempt ${attempt})` : '')
-  return progress ? [running, ...progressParts(progress, state === 'RUNNING' ? rate : null)] : [running]
+  const again = attempt > 1 ? [`attempt ${attempt}`] : []
+  if (state === 'RUNNING' && progress) return [...again, ...progressParts(progress, rate)]
+  return [...again, state.toLowerCase()]
 }
 
-/** Bytes, rate and files so far. */
+/** Share, bytes, rate and files so far, short enough for a narrow terminal. */
 export function progressParts(progress: RunProgress, rate: number | null): string[] {
   const { plain_bytes: bytes, expected_bytes: expected, files } = progress
   return [
     // The expectation is a guess, so it is never shown as reached before the end.
     ...(expected ? [formatShare(Math.min(bytes / expected, 0.99))] : []),
-    expected ? `${formatBytes(bytes)} of about ${formatBytes(expected)}` : formatBytes(bytes),
+    expected ? formatBytesOf(bytes, expected) : formatBytes(bytes),
     ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
     ...(typeof files === 'number' ? [formatCount(files, 'file')] : []),
   ]

@@ -7,7 +7,7 @@ import { RateMeter } from './rate.ts'
 import { Download, DownloadItem } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
 import { makeFolder, refuseExisting, saveToFile, saveToStream } from './save.ts'
-import { formatBytes, formatShare } from './text.ts'
+import { formatBytes, formatBytesOf, formatShare } from './text.ts'
 import { waitUntil } from './waiting.ts'
 
 export type Form = 'plain' | 'stored'
@@ -120,9 +120,9 @@ export async function fetchAll(
 /** `size` and `bytes` in bytes, `rate` in bytes per second. */
 export function downloadLine(name: string, bytes: number, size: number, rate: number | null): string {
   return [
-    name,
     ...(size > 0 ? [formatShare(Math.min(bytes / size, 1))] : []),
-    `${formatBytes(bytes)} of ${formatBytes(size)}`,
+    formatBytesOf(bytes, size),
     ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
+    name,
   ].join('  ')
 }

@@ -32,9 +32,16 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? String(Math.round(value)) : value.toFixed(1)} ${UNITS[unit] ?? ''}`
 }
 
-const BAR_WIDTH = 20
+/** `0.5 of 1.5 MiB`, `512 B of 1.5 KiB`. */
+export function formatBytesOf(bytes: number, total: number): string {
+  const [part, whole] = [formatBytes(bytes), formatBytes(total)]
+  const [number = '', unit] = part.split(' ')
+  return `${whole.endsWith(` ${unit ?? ''}`) ? number : part} of ${whole}`
+}
 
-/** 0.5 → `[##########----------] 50 %`. */
+const BAR_WIDTH = 8
+
+/** 0.5 → `[####----] 50 %`. */
 export function formatShare(share: number): string {
   const full = Math.floor(share * BAR_WIDTH)
   return `[${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}] ${String(Math.floor(share * 100)).padStart(2)} %`

@@ -1,16 +1,26 @@
 import type { Command } from 'commander'
+import type { Api } from '../api.ts'
 import { progressParts } from '../backup-progress.ts'
 import { errorLines, readBackup } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { exitCodeOfOutcome } from '../exit-codes.ts'
-import { findEnvironment, parseTarget, pickService, pickServiceBackups, servicesOf } from '../names.ts'
+import {
+  ENVIRONMENTS,
+  environmentNames,
+  findEnvironment,
+  parseTarget,
+  pickService,
+  pickServiceBackups,
+  SERVICES,
+  servicesOf,
+} from '../names.ts'
 import type { Result } from '../output.ts'
 import { openProgress } from '../progress.ts'
 import type { ProgressRow } from '../progress.ts'
 import { Rates } from '../rate.ts'
-import { Restore } from '../resources.ts'
-import type { ServiceInstance, ServiceInstanceBackup, ServiceInstanceRestore } from '../resources.ts'
+import { Environment, Restore, ServiceInstance } from '../resources.ts'
+import type { ServiceInstanceBackup, ServiceInstanceRestore } from '../resources.ts'
 import { fields } from '../text.ts'
 import { deadline, waitUntil } from '../waiting.ts'
 import { collect } from './collect.ts'
@@ -88,34 +98,56 @@ async function shownOrFollowed(context: Context, uuid: string, options: WaitOpti
   using limit = deadline(options.timeout, `restore ${uuid}`, { restore: uuid })
   const api = context.api.until(limit.signal)
   const ask = () => api.get(`${RESTORES}${encodeURIComponent(uuid)}/`, Restore)
-  if (options.wait !== true) return reported(await ask())
+  const restore = await ask()
+  const names = await targetNames(api, restore)
+  if (options.wait !== true) return reported(restore, names)
   const rates = new Rates()
   using display = openProgress(context.output, context.now)
-  const restore = await waitUntil(
+  const ended = await waitUntil(
     ask,
     ({ finished }) => finished,
-    ({ service_instance_restores: parts }) => display.show(parts.map((part) => rowOf(part, rates))),
+    ({ service_instance_restores: parts }) => display.show(parts.map((part) => rowOf(part, names, rates))),
     { ...context, signal: api.signal },
   )
-  return { ...reported(restore), exit: exitCodeOfOutcome(restore.success) }
+  return { ...reported(ended, names), exit: exitCodeOfOutcome(ended.success) }
 }
 
-const partLine = ({ service_instance: target, success, state }: ServiceInstanceRestore) =>
-  `into service instance ${target}: ${(success ?? state).toLowerCase()}`
+type Names = ReadonlyMap<string, string>
 
-function rowOf(part: ServiceInstanceRestore, rates: Rates): ProgressRow {
+/** `DATABASE DEFAULT of shop/test` by the uuid of each target that still is registered. */
+async function targetNames(api: Api, { service_instance_restores: parts }: Restore): Promise<Names> {
+  const environments = await environmentNames(api, await api.list(ENVIRONMENTS, {}, Environment))
+  const services = await api.list(SERVICES, {}, ServiceInstance)
+  const targets = new Set(parts.map((part) => part.service_instance))
+  return new Map(
+    services
+      .filter(({ uuid }) => targets.has(uuid))
+      .map(({ uuid, type, prefix, environment }) => [
+        uuid,
+        `${type} ${prefix} of ${environments.get(environment) ?? environment}`,
+      ]),
+  )
+}
+
+const nameOf = ({ service_instance: target }: ServiceInstanceRestore, names: Names) => names.get(target) ?? target
+
+function rowOf(part: ServiceInstanceRestore, names: Names, rates: Rates): ProgressRow {
   const rate = rates.of(part)
-  const line = [partLine(part), ...(part.progress ? progressParts(part.progress, rate) : [])].join('  ')
-  return { key: part.uuid, state: part.state, line }
+  const how = part.progress ? progressParts(part.progress, rate) : [(part.success ?? part.state).toLowerCase()]
+  return { key: part.uuid, state: part.state, line: [nameOf(part, names), ...how].join('  ') }
 }
 
-function reported(restore: Restore): Result {
+function reported(restore: Restore, names: Names): Result {
   const { uuid, success, finished, service_instance_restores: parts } = restore
   return {
     document: restore,
     lines: [
       ...fields({ restore: uuid, result: success ?? (finished ? 'finished' : 'not finished') }),
-      ...parts.flatMap((part) => [partLine(part), ...reportLines(part.report), ...part.errors.flatMap(errorLines)]),
+      ...parts.flatMap((part) => [
+        `${nameOf(part, names)}: ${(part.success ?? part.state).toLowerCase()}`,
+        ...reportLines(part.report),
+        ...part.errors.flatMap(errorLines),
+      ]),
     ],
   }
 }

@@ -88,9 +88,9 @@ test('without a key at the producer the plain form is refused with the way out, 
 })
 
 test.each([
-  [0, 0, null, 'x  0 B of 0 B'],
-  [512, 1024, 256, 'x  [##########----------] 50 %  512 B of 1.0 KiB  256 B/s'],
-  [2048, 1024, null, 'x  [####################] 100 %  2.0 KiB of 1.0 KiB'],
+  [0, 0, null, '0 of 0 B  x'],
+  [512, 1024, 256, '[####----] 50 %  512 B of 1.0 KiB  256 B/s  x'],
+  [2048, 1024, null, '[########] 100 %  2.0 of 1.0 KiB  x'],
 ])('%d of %d bytes are shown', (bytes, size, rate, line) => {
   expect(downloadLine('x', bytes, size, rate)).toBe(line)
 })

@@ -181,7 +181,12 @@ test('a download in plain and in stored form is what was recorded, and the dump 
 
 test('restore --wait gives the rows and files back into empty places, and refuses one that is not empty', async () => {
   const restored = await coffer(['restore', backup, '--to', 'shop/test', '--wait', '--timeout', '1m'])
-  expect(restored).toMatchObject({ code: 0, stdout: expect.stringMatching(/result: +SUCCESS/) as string })
+  expect(restored).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /result: +SUCCESS[^]*DATABASE DEFAULT of shop\/test: success[^]*rows: 1000/,
+    ) as string,
+  })
   const sums = 'SELECT count(*)::int AS rows, md5(string_agg(body, id::text ORDER BY id)) AS hash FROM item'
   expect(await inDatabase(target.url, sums)).toEqual(await inDatabase(source.url, sums))
   const tree = (name: string) =>

@@ -27,19 +27,19 @@ describe('the line of a service-instance backup', () => {
       running({ state: 'QUEUED', errors: [failure], retry_at: at(30) }),
       'queued again, not before 2026-01-01 00:00:30Z  no route to db',
     ],
-    ['has just begun', running({ attempt: 2 }), 'running (attempt 2)'],
-    ['has no expectation', running(bytes(5 * MIB)), 'running  5.0 MiB'],
+    ['has just begun', running({ attempt: 2 }), 'attempt 2  running'],
+    ['has no expectation', running(bytes(5 * MIB)), '5.0 MiB'],
     [
       'is half way',
       running(bytes(5 * MIB, 0, { expected_bytes: 10 * MIB, files: 1204 })),
-      'running  [##########----------] 50 %  5.0 MiB of about 10.0 MiB  1,204 files',
+      '[####----] 50 %  5.0 of 10.0 MiB  1,204 files',
     ],
     [
       'is larger than expected, and so never complete',
       running(bytes(20 * MIB, 0, { expected_bytes: 10 * MIB })),
-      'running  [###################-] 99 %  20.0 MiB of about 10.0 MiB',
+      '[#######-] 99 %  20.0 of 10.0 MiB',
     ],
-    ['expects nothing', running(bytes(0, 0, { expected_bytes: 0 })), 'running  0 B'],
+    ['expects nothing', running(bytes(0, 0, { expected_bytes: 0 })), '0 B'],
     ['is done', running({ state: 'COMPLETED', success: 'SUCCESS', size: 3 * MIB }), 'success, 3.0 MiB'],
     [
       'succeeded at last',
@@ -52,14 +52,19 @@ describe('the line of a service-instance backup', () => {
     expect(backupLine(backup, null)).toBe(`DATABASE DEFAULT  ${text}`)
   })
 
+  test('fits a terminal of 80 columns with all that there is to tell', () => {
+    const largest = { expected_bytes: 999.9 * MIB, files: 50_000 }
+    expect(
+      backupLine(running({ service_type: 'STORAGE', ...bytes(888.8 * MIB, 0, largest) }), 10 * MIB).length,
+    ).toBeLessThan(80)
+  })
+
   test('has the rate of what the worker reported, and none while it seals', () => {
     const rates = new Rates()
     backupRows([running(bytes(0, 0))], rates)
-    expect(backupRows([running(bytes(6 * MIB, 2))], rates)[0]?.line).toBe(
-      'DATABASE DEFAULT  running  6.0 MiB  3.0 MiB/s',
-    )
+    expect(backupRows([running(bytes(6 * MIB, 2))], rates)[0]?.line).toBe('DATABASE DEFAULT  6.0 MiB  3.0 MiB/s')
     expect(backupRows([running({ state: 'SEALING', ...bytes(6 * MIB, 3) })], rates)[0]?.line).toBe(
-      'DATABASE DEFAULT  sealing  6.0 MiB',
+      'DATABASE DEFAULT  sealing',
     )
   })
 })

@@ -1,8 +1,20 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatBytes, formatCount, formatShare, formatTime, printable, printableJson, table } from '../../cli/text.ts'
+import {
+  formatBytes,
+  formatBytesOf,
+  formatCount,
+  formatShare,
+  formatTime,
+  printable,
+  printableJson,
+  table,
+} from '../../cli/text.ts'
 
 const DANGEROUS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/u
+
+/** Of any UTF-16 code units, lone surrogates too. */
+const anyText = fc.array(fc.nat(0xffff)).map((codes) => String.fromCharCode(...codes))
 
 describe('printable', () => {
   test.each([
@@ -30,13 +42,13 @@ describe('printable', () => {
   })
 
   test('no text of any kind gets a control or bidi character to the terminal', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !DANGEROUS.test(printable(text))))
+    fc.assert(fc.property(anyText, (text) => !DANGEROUS.test(printable(text))))
   })
 })
 
 test('JSON for the terminal has no control characters but line ends, and parses to the same document', () => {
   fc.assert(
-    fc.property(fc.jsonValue({ stringUnit: 'binary' }), (document) => {
+    fc.property(fc.array(anyText), (document) => {
       const json = printableJson(document)
       expect(DANGEROUS.test(json.replaceAll('\n', ''))).toBe(false)
       expect(JSON.stringify(JSON.parse(json))).toBe(JSON.stringify(document))
@@ -57,12 +69,21 @@ test.each([
 })
 
 test.each([
-  [0, '[--------------------]  0 %'],
-  [0.5, '[##########----------] 50 %'],
-  [0.999, '[###################-] 99 %'],
-  [1, '[####################] 100 %'],
+  [0, '[--------]  0 %'],
+  [0.5, '[####----] 50 %'],
+  [0.999, '[#######-] 99 %'],
+  [1, '[########] 100 %'],
 ])('the share %d is drawn %j', (share, text) => {
   expect(formatShare(share)).toBe(text)
+})
+
+test.each([
+  [512, 1024, '512 B of 1.0 KiB'],
+  [1536, 3072, '1.5 of 3.0 KiB'],
+  [0, 0, '0 of 0 B'],
+  [2048, 1000, '2.0 KiB of 1000 B'],
+])('%d of %d bytes are written %j', (bytes, total, text) => {
+  expect(formatBytesOf(bytes, total)).toBe(text)
 })
 
 test('counts have separators and an s where there is not one', () => {
