@@ -99,13 +99,34 @@ describe('the parser of a dump', () => {
   })
 
   test.each([
-    ['nothing at all', () => Buffer.alloc(0)],
-    ['a text dump', () => Buffer.from('--\n-- PostgreSQL database dump\n--\n')],
-    ['a compressed dump', () => changed(11, 9)],
-    ['a format newer than known', () => changed(6, 17)],
-    ['the tar format', () => changed(10, 3)],
-  ])('refuses %s and says so', (_, bytes) => {
-    expect(() => parse([bytes()])).toThrow(expect.objectContaining({ code: 'DUMP_INVALID' }) as Error)
+    ['nothing at all', () => Buffer.alloc(0), 'it ends inside its header'],
+    ['a text dump', () => Buffer.from('--\n-- PostgreSQL database dump\n--\n'), 'does not begin with PGDMP'],
+    ['a compressed dump', () => changed(12, 9), 'is compressed inside'],
+    ['a format newer than known', () => changed(6, 17), 'format 1.17 is not one of 1.12 to 1.16'],
+    ['the tar format', () => changed(10, 3), 'is not in the custom format'],
+  ])('refuses %s and says so', (_, bytes, message) => {
+    expect(() => parse([bytes()])).toThrow(
+      expect.objectContaining({ code: 'DUMP_INVALID', message: expect.stringContaining(message) as string }) as Error,
+    )
+  })
+
+  test('counts the same rows however they are cut into pieces', () => {
+    const block = blockOf('ten')
+    const data = `${'yyyy\n'.repeat(10)}\\.\n\n\n`
+    const sizes = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 })
+    fc.assert(
+      fc.property(sizes, fc.nat(dump.length), (lengths, at) => {
+        const start = dump.subarray(0, block.start + 6)
+        const recut = Buffer.concat([start, inPiecesOf(data, lengths), dump.subarray(block.end - 5)])
+        return isDeepStrictEqual(parse(cut(recut, [Math.min(at, recut.length)])), parsed)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('refuses rows without the line that ends them, and names the table', () => {
+    const end = dump.indexOf(Buffer.from('\\.\n\n\n'), blockOf('ten').start)
+    expect(() => parse([changed(end, 0x78)])).toThrow(/the rows of TABLE DATA public\.ten lack their end/)
   })
 
   test('refuses a dump that misses the block of one table, and names it', () => {
@@ -121,6 +142,18 @@ describe('the parser of a dump', () => {
   })
 })
 
+function inPiecesOf(text: string, lengths: readonly number[]): Buffer {
+  const pieces: Buffer[] = []
+  for (let at = 0, i = 0; at < text.length; i++) {
+    const piece = Buffer.from(text.slice(at, at + (lengths[i % lengths.length] ?? 1)))
+    const length = Buffer.alloc(5)
+    length.writeUInt32LE(piece.length, 1)
+    pieces.push(length, piece)
+    at += piece.length
+  }
+  return Buffer.concat(pieces)
+}
+
 function changed(at: number, value: number): Buffer {
   const bytes = Buffer.from(dump)
   bytes.writeUInt8(value, at)
@@ -134,3 +167,23 @@ function blockOf(table: 'ten'): { start: number; end: number } {
   expect(first, table).toBeGreaterThan(0)
   return { start: first - 6, end: first + 10 * row.length + 5 + 5 + 5 }
 }
+
+test('tables that belong to an extension are not among those that a restore is compared with', async () => {
+  const own = await createTestDatabase()
+  try {
+    await query(
+      own.url,
+      'CREATE EXTENSION hstore',
+      'CREATE TABLE settings AS SELECT 1 AS one',
+      'CREATE TABLE mine AS SELECT 1 AS one',
+      'ALTER EXTENSION hstore ADD TABLE settings',
+      `UPDATE pg_extension SET extconfig = ARRAY['settings'::regclass::oid], extcondition = ARRAY['']
+        WHERE extname = 'hstore'`,
+    )
+    const { bytes, contents } = await dumpWhole(own.url)
+    expect(bytes.includes('COPY public.settings')).toBe(true)
+    expect(contents.tables).toEqual([{ schema: 'public', name: 'mine', rows: 1 }])
+  } finally {
+    await own.drop()
+  }
+})
