@@ -4,11 +4,12 @@ import type { MediaContents } from '../domain/manifest.ts'
 import { ArchiveCheck } from './archive-check.ts'
 import { ArchiveTally } from './archive-tally.ts'
 import { BlockBuffer } from './block-buffer.ts'
-import { fromText, type Bytes } from './bytes.ts'
+import { fromText } from './bytes.ts'
 import { describeAbsent, describeMember } from './describe-member.ts'
 import { Folder } from './folder.ts'
 import { HardLinks } from './hard-links.ts'
 import { encodeHeader, END_OF_ARCHIVE, padding, type MemberHeader } from './pax-encoder.ts'
+import type { NameList } from './name-list.ts'
 import type { Member } from './read-member.ts'
 import { readMembers } from './read-members.ts'
 import { errnoOf } from './system-calls.ts'
@@ -76,7 +77,7 @@ class ArchiveRun {
     for await (const member of readMembers(root, names)) {
       yield* this.#emit(member)
       this.#options.signal?.throwIfAborted()
-      this.#options.onProgress?.({ files: this.tally.files, bytes: this.tally.bytes })
+      this.#report(this.tally.bytes)
     }
     this.tally.refuseIfGone(this.#options.root)
     yield* this.#emitList()
@@ -102,7 +103,7 @@ class ArchiveRun {
     this.#begin(member.header)
     const place = this.#place()
     if (member.kind === 'small') this.#blocks.add(member.content)
-    if (member.kind === 'large') yield* this.#pass(member.file.content())
+    if (member.kind === 'large') yield* this.#pass(this.#watched(member.file.content()))
     this.#blocks.add(padding(member.header.size))
     if (this.#blocks.isFull) yield this.#blocks.take()
     return this.#list(describeMember(member, place))
@@ -139,6 +140,20 @@ class ArchiveRun {
     }
   }
 
+  /** Reports while a large file flows by: it may take longer than all others. */
+  async *#watched(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    let bytes = this.tally.bytes
+    for await (const chunk of content) {
+      bytes += chunk.length
+      this.#report(bytes)
+      yield chunk
+    }
+  }
+
+  #report(bytes: number): void {
+    this.#options.onProgress?.({ files: this.tally.files, bytes })
+  }
+
   #begin(header: MemberHeader): void {
     this.#blocks.add(encodeHeader(header))
     this.check.expect({ ...header, offset: this.#blocks.position })
@@ -154,7 +169,7 @@ class ArchiveRun {
   }
 }
 
-async function openRoot(path: string): Promise<{ root: Folder; names: Bytes[] }> {
+async function openRoot(path: string): Promise<{ root: Folder; names: NameList }> {
   let root: Folder | undefined
   try {
     root = await Folder.open(fromText(path))
@@ -168,10 +183,11 @@ async function openRoot(path: string): Promise<{ root: Folder; names: Bytes[] }>
 }
 
 /** MANIFEST, or where the tree has its own: MANIFEST.coffer, MANIFEST.coffer.1, … It always is the last member. */
-function listMemberFor(names: readonly Bytes[]): string {
-  const taken = new Set(names.filter((name) => name.startsWith('MANIFEST')).map((name) => name.replace(/\/$/, '')))
-  let candidate = 'MANIFEST'
-  for (let count = 0; taken.has(candidate); count++)
-    candidate = count === 0 ? 'MANIFEST.coffer' : `MANIFEST.coffer.${count}`
+function listMemberFor(names: NameList): string {
+  const taken = new Set<string>()
+  for (const name of names) if (name.startsWith('MANIFEST')) taken.add(name.replace(/\/$/, ''))
+  if (!taken.has('MANIFEST')) return 'MANIFEST'
+  let candidate = 'MANIFEST.coffer'
+  for (let count = 1; taken.has(candidate); count++) candidate = `MANIFEST.coffer.${count}`
   return candidate
 }

@@ -1,9 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 
-/**
- * A file name or path as the kernel has it, one character per byte (latin1). Never lossy, sorts bytewise, and a million of them
- * take a quarter of the memory of as many Buffers.
- */
+/** A file name or path as the kernel has it, one character per byte (latin1): never lossy, and in bytewise order as a string. */
 export type Bytes = string
 
 export const toBuffer = (bytes: Bytes): Buffer => Buffer.from(bytes, 'latin1')

@@ -37,7 +37,8 @@ export async function extractIntoEmpty(options: ExtractOptions): Promise<Extract
   try {
     return await named(options.target, () => extractInto(staging, options))
   } catch (error) {
-    await staging.discard()
+    // The first failure is the one to tell, also when cleaning up after it fails.
+    await staging.discard().catch(() => undefined)
     throw error
   }
 }

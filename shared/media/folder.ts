@@ -1,6 +1,7 @@
 import { constants, existsSync, opendir as opendirCallback, type BigIntStats } from 'node:fs'
 import { promisify } from 'node:util'
-import { fromBuffer, toBuffer, type Bytes } from './bytes.ts'
+import { toBuffer, type Bytes } from './bytes.ts'
+import { NameList } from './name-list.ts'
 import { close, fstat, open } from './system-calls.ts'
 
 const opendir = promisify(opendirCallback)
@@ -49,16 +50,15 @@ export class Folder {
   }
 
   /** Names in bytewise order, those of directories with a '/' at the end, which makes a walk's paths sorted as a whole. */
-  async list(): Promise<Bytes[]> {
-    const names: Bytes[] = []
+  async list(): Promise<NameList> {
+    const names = new NameList()
     const directory = await opendir(toBuffer(`${this.#path}/`), {
       encoding: 'buffer' as BufferEncoding,
       bufferSize: 1024,
     })
     try {
       for (let entry = await directory.read(); entry; entry = await directory.read()) {
-        const name = fromBuffer(entry.name as unknown as Buffer)
-        names.push(entry.isDirectory() ? `${name}/` : name)
+        names.add(entry.name as unknown as Buffer, entry.isDirectory())
       }
     } finally {
       directory.closeSync()

@@ -1,5 +1,5 @@
-import type { Bytes } from './bytes.ts'
 import type { Folder } from './folder.ts'
+import type { NameList } from './name-list.ts'
 import { failed, headerOf, openLarge, readAhead, type Ahead, type Member } from './read-member.ts'
 import { walk, type Visit } from './walk.ts'
 
@@ -12,7 +12,7 @@ interface Ordered {
 }
 
 /** Everything under the root, in the order of `walk`, read. Takes over the root folder. A large member must be drained before the next. */
-export async function* readMembers(root: Folder, rootNames: Bytes[]): AsyncGenerator<Member, void, undefined> {
+export async function* readMembers(root: Folder, rootNames: NameList): AsyncGenerator<Member, void, undefined> {
   const visits = walk(root, rootNames)
   const queue: Ordered[] = []
   let isWalking = true

@@ -1,5 +1,6 @@
 import type { Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
+import type { NameList } from './name-list.ts'
 import { errnoOf, throwIfExhausted } from './system-calls.ts'
 
 /** One step of a walk. `leave` hands the folder over: whoever gets it closes it when nothing reads from it any more. */
@@ -12,7 +13,7 @@ export type Visit =
 interface Level {
   folder: Folder
   path: Bytes
-  names: Bytes[]
+  names: NameList
   next: number
 }
 
@@ -20,19 +21,18 @@ interface Level {
  * Everything under the root, parents first, in bytewise order of the paths. The names in memory are those of the folders between the
  * root and the present place. Follows no symlink. Takes over the root folder.
  */
-export async function* walk(root: Folder, rootNames: Bytes[]): AsyncGenerator<Visit, void, undefined> {
+export async function* walk(root: Folder, rootNames: NameList): AsyncGenerator<Visit, void, undefined> {
   const levels: Level[] = [{ folder: root, path: '', names: rootNames, next: 0 }]
   try {
     for (let level = levels.at(-1); level; level = levels.at(-1)) {
-      const name = level.names[level.next++]
+      const name = level.names.at(level.next++)
       if (name === undefined) {
         levels.pop()
         yield { kind: 'leave', folder: level.folder }
       } else if (!name.endsWith('/')) {
         yield { kind: 'leaf', path: level.path + name, name, parent: level.folder }
       } else {
-        const visit = await enter(level, name.slice(0, -1), levels)
-        yield visit
+        yield await enter(level, name.slice(0, -1), levels)
       }
     }
   } finally {

@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -193,7 +194,9 @@ test('a tree that other processes change all the time is archived, and stock tar
   const root = makeTree(place.path)
   const script =
     'while :; do for i in 1 2 3; do echo $i > $0/new-$i; mv $0/new-$i $0/zz-$i; rm -f $0/zz-$i; echo x >> $0/grows; done; done'
-  const churn = spawn('sh', ['-c', script, root], { stdio: 'ignore' })
+  const churn = spawn('sh', ['-c', script, root], { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+  // Closed when the last of its children has let go of it.
+  const isOver = once(churn, 'close')
   try {
     for (let round = 0; round < 3; round++) {
       const { tar, contents } = await archive(root)
@@ -203,7 +206,8 @@ test('a tree that other processes change all the time is archived, and stock tar
       expect(contents.unreadable).toBe(0)
     }
   } finally {
-    churn.kill('SIGKILL')
+    process.kill(-(churn.pid ?? NaN), 'SIGKILL')
+    await isOver
   }
 })
 

@@ -100,6 +100,17 @@ test('a missing root is MEDIA_ROOT_MISSING', async () => {
   await expect(archive(`${place.path}/none`)).rejects.toMatchObject({ code: 'MEDIA_ROOT_MISSING' })
 })
 
+test('progress grows while a large file is read, and ends at what was archived', async () => {
+  await using place = scratch()
+  fs.writeFileSync(`${place.path}/large`, Buffer.alloc(3_000_000))
+  fs.writeFileSync(`${place.path}/small`, 'x')
+  const seen: { files: number; bytes: number }[] = []
+  await archive(place.path, { onProgress: (progress) => seen.push(progress) })
+  expect(seen.filter(({ files, bytes }) => files === 0 && bytes > 0 && bytes < 3_000_000).length).toBeGreaterThan(2)
+  expect(seen.at(-1)).toEqual({ files: 2, bytes: 3_000_001 })
+  expect(seen.map(({ bytes }) => bytes)).toEqual(seen.map(({ bytes }) => bytes).sort((a, b) => a - b))
+})
+
 const descriptors = () => fs.readdirSync('/proc/self/fd').length
 
 test('an abort ends with its reason and leaves no descriptor open', async () => {
