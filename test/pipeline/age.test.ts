@@ -125,16 +125,23 @@ describe('damage', () => {
     expect(() => age(['-d', '-i', join(folder, 'key')], spoiled)).toThrow('age:')
   })
 
-  test('a header without end is refused after 64 KiB, one line or many', async () => {
+  test('a header without end is refused after 64 KiB, one line or many, and the source closed', async () => {
     let pulled = 0
+    let isClosed = false
     async function* endless(line: string) {
-      yield Buffer.from('age-encryption.org/v1\n')
-      for (pulled = 0; ; pulled += line.length) yield await Promise.resolve(Buffer.from(line))
+      isClosed = false
+      try {
+        yield Buffer.from('age-encryption.org/v1\n')
+        for (pulled = 0; ; pulled += line.length) yield await Promise.resolve(Buffer.from(line))
+      } finally {
+        isClosed = true
+      }
     }
     for (const line of ['x'.repeat(1000), `-> X25519 ${'x'.repeat(50)}\n`]) {
       const reading = drain(decryptAge(endless(line), (header) => openAgeHeader(header, [service.identity])))
       await expect(reading).rejects.toThrow('no line end within')
       expect(pulled).toBeLessThan(70_000)
+      expect(isClosed).toBe(true)
     }
     const long = Buffer.from(`age-encryption.org/v1\n-> X25519 ${'x'.repeat(70_000)}\n--- mac\n`)
     await expect(decrypt(long)).rejects.toThrow('no line end within')
