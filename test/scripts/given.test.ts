@@ -22,7 +22,7 @@ describe('a given database', () => {
   })
 
   test('that is empty is taken, also with an extension in it', async () => {
-    await client.query('CREATE EXTENSION hstore')
+    await client.query('CREATE EXTENSION pg_stat_statements')
     await expect(checkGivenDatabase('COFFER_DATABASE_URL', database.url)).resolves.toBeUndefined()
   })
 
