@@ -1,3 +1,4 @@
+import type { Clock } from '../shared/clock.ts'
 import { CofferError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { RunProgress } from '../shared/catalog/service-instance-backups.ts'
@@ -11,6 +12,7 @@ export interface LifeOptions {
   deadlineSeconds: number
   /** Aborted when the worker is told to stop. */
   stop: AbortSignal
+  clock: Clock
   log: Logger
 }
 
@@ -82,7 +84,7 @@ export function startLife(options: LifeOptions): Life {
         stored_bytes: update.stored_bytes ?? before?.stored_bytes ?? 0,
         expected_bytes: update.expected_bytes ?? before?.expected_bytes ?? null,
         files: update.files ?? before?.files ?? null,
-        updated_at: new Date().toISOString(),
+        updated_at: options.clock().toISOString(),
       }
       if (hasMoved(before, progress)) movedAt = performance.now()
     },

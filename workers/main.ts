@@ -72,6 +72,8 @@ try {
   const config = loadWorkerConfig(process.env)
   const log = openLog('worker', config.COFFER_LOG_LEVEL)
   await work(config, log, stopOnSignal(log))
+  // A transfer that did not end in time must not keep the process: its lease lapses, and another worker takes the run up.
+  process.exit()
 } catch (thrown) {
   const error = toCofferError(thrown)
   process.stderr.write(`coffer worker: ${error.message}\n  ${error.remedy}\n`)

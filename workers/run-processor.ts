@@ -1,6 +1,7 @@
 import { retryBackup } from '../shared/catalog/backup-requests.ts'
 import type { Catalog } from '../shared/catalog/database.ts'
 import { endAttempt, type AttemptEnd } from '../shared/catalog/run-ends.ts'
+import { abandonSeal } from '../shared/catalog/seals.ts'
 import { claimRun, renewRun, type ClaimedRun } from '../shared/catalog/runs.ts'
 import { getServiceInstanceBackup } from '../shared/catalog/service-instance-backups.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -41,6 +42,7 @@ export interface TakeContext {
   connection: Connection
   store: Store
   config: WorkerConfig
+  clock: Clock
   life: Life
 }
 
@@ -81,7 +83,7 @@ export async function processRun(context: WorkerContext, take: Take, job: BellJo
   }
 }
 
-function liveFor({ catalog, config, stop, log }: WorkerContext, run: ClaimedRun): Life {
+function liveFor({ catalog, config, stop, clock, log }: WorkerContext, run: ClaimedRun): Life {
   const usual = run.last?.duration_seconds ?? 0
   return startLife({
     subject: `service-instance backup ${run.id}`,
@@ -90,15 +92,16 @@ function liveFor({ catalog, config, stop, log }: WorkerContext, run: ClaimedRun)
     watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
     deadlineSeconds: Math.max(config.COFFER_DEADLINE_SECONDS, 3 * usual),
     stop,
+    clock,
     log,
   })
 }
 
 async function takeAndSeal(context: WorkerContext, take: Take, run: ClaimedRun, life: Life): Promise<void> {
-  const { secrets, stores, config } = context
+  const { secrets, stores, config, clock } = context
   const store = stores.open(run.store.url)
   const connection = decryptConnection(secrets, run.serviceInstance.id, run.serviceInstance.connection)
-  const taken = await take({ run, connection, store, config, life })
+  const taken = await take({ run, connection, store, config, clock, life })
   life.signal.throwIfAborted()
   life.beginSealing()
   await sealRun({ ...context, recipients: config.COFFER_AGE_RECIPIENTS, store, signal: life.signal }, run, taken)
@@ -110,6 +113,7 @@ async function endRun(context: WorkerContext, run: ClaimedRun, error: CofferErro
   const { catalog, config, clock, log } = context
   const grace = AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
   try {
+    if ((await persistently(() => abandonSeal(catalog, run), grace)) === 'fenced') return
     await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
     await persistently(() => endAttempt(catalog, run, endOf(context, run, error, clock())), grace)
   } catch (failure) {

@@ -1,6 +1,6 @@
 import type { Catalog } from '../shared/catalog/database.ts'
 import type { ClaimedRun } from '../shared/catalog/runs.ts'
-import { beginSeal, finishSeal } from '../shared/catalog/seals.ts'
+import { beginSeal, finishSeal, isOver } from '../shared/catalog/seals.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ArtifactRecord } from '../shared/domain/artifact.ts'
 import {
@@ -56,7 +56,8 @@ export async function sealRun(context: SealContext, run: ClaimedRun, taken: Take
   reached('after-manifest', { key: run.keyPrefix })
   const sealed = await persistently(() => finishSeal(catalog, run, { success: taken.success, now: clock() }), signal)
   if (sealed === 'sealed') return
-  await discardAttempt(store, run.keyPrefix)
+  // A settler that has not decided yet may still seal what lies there; then nothing may be deleted.
+  if (await isOver(catalog, run)) await discardAttempt(store, run.keyPrefix)
   throw new CofferError('RUN_FENCED', 'another worker has taken it over while it was being sealed')
 }
 

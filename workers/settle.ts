@@ -1,6 +1,6 @@
 import { takeOverLapsedRuns, type LapsedRun } from '../shared/catalog/lapses.ts'
 import { endAttempt } from '../shared/catalog/run-ends.ts'
-import { finishSeal } from '../shared/catalog/seals.ts'
+import { abandonSeal, finishSeal } from '../shared/catalog/seals.ts'
 import { backoffSeconds } from '../shared/domain/backoff.ts'
 import { MANIFEST_NAME } from '../shared/domain/manifest.ts'
 import { CofferError } from '../shared/errors.ts'
@@ -15,7 +15,7 @@ import type { WorkerContext } from './run-processor.ts'
  * @returns how many were settled
  */
 export async function settleLapsedRuns(context: WorkerContext): Promise<number> {
-  const lapsed = await takeOverLapsedRuns(context.catalog, context.owner, context.config.COFFER_LEASE_SECONDS)
+  const lapsed = await takeOverLapsedRuns(context.catalog, context.config.COFFER_LEASE_SECONDS)
   let settled = 0
   for (const run of lapsed) {
     const subject = { run: run.id, attempt: run.attempt }
@@ -41,7 +41,8 @@ async function sealIfWritten({ catalog, secrets, stores, clock }: WorkerContext,
 
 async function abandon(context: WorkerContext, run: LapsedRun): Promise<string> {
   const { catalog, config, clock } = context
-  await discardOrLeave(context, { ...run, mayHaveManifest: run.state === 'SEALING' })
+  if ((await abandonSeal(catalog, run)) === 'fenced') return 'left to another settler'
+  await discardOrLeave(context, { ...run, mayHaveManifest: run.manifest !== null })
   const error = new CofferError('RUN_ABANDONED', `the worker of attempt ${run.attempt} died or lost the catalog`)
   return endAttempt(catalog, run, {
     next: 'retry',

@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import type { Db } from './database.ts'
 import type { Fence } from './runs.ts'
 
 /** An attempt that was left unfinished, now held by the settler. */
 export interface LapsedRun extends Fence {
   state: 'RUNNING' | 'SEALING'
-  /** What it was about to write, if it came so far. */
+  /** What it was about to write, if it came so far: then the object may lie in the store. */
   manifest: string | null
   keyPrefix: string
   storeUrl: string
@@ -12,16 +13,17 @@ export interface LapsedRun extends Fence {
 
 /**
  * Takes over every run whose lease has lapsed: from here on its former owner can neither renew nor seal.
- * Taking over is itself a lease, so that a settler that dies is followed by another.
+ * Taking over is itself a lease, so that a settler that dies is followed by another. Its owner's name is new each time: a process may
+ * settle its own run, which may still be alive.
  */
-export async function takeOverLapsedRuns(db: Db, owner: string, leaseSeconds: number): Promise<LapsedRun[]> {
+export async function takeOverLapsedRuns(db: Db, leaseSeconds: number): Promise<LapsedRun[]> {
   return db.query<LapsedRun>(
     `UPDATE leases l SET owner = $1, expires_at = now() + make_interval(secs => $2)
        FROM service_instance_backups s, stores st
       WHERE l.kind = 'run' AND l.expires_at < now() AND s.id = l.service_instance_backup_id AND st.id = s.store_id
         AND s.attempt = l.attempt AND s.state IN ('RUNNING', 'SEALING')
       RETURNING s.id, s.attempt, l.owner, s.state, s.manifest, s.key_prefix AS "keyPrefix", st.url AS "storeUrl"`,
-    [owner, leaseSeconds],
+    [`settler ${randomUUID()}`, leaseSeconds],
   )
 }
 

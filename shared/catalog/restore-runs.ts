@@ -92,6 +92,18 @@ export async function endRestore(catalog: Catalog, fence: RestoreFence, end: Res
   })
 }
 
+/** RUNNING → QUEUED, for one whose worker was stopped: a restore that did not end well left its target as it was. */
+export async function requeueRestore(catalog: Catalog, fence: RestoreFence): Promise<void> {
+  await catalog.transaction(async (tx) => {
+    await tx.query(
+      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL
+        WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'`,
+      [fence.id, fence.attempt, fence.owner],
+    )
+    await ringServiceInstanceRestores(tx, [fence.id])
+  })
+}
+
 async function ringNextRestore(tx: Db, id: string): Promise<void> {
   const waiting = await tx.query<{ id: string }>(
     `SELECT id FROM service_instance_restores WHERE state = 'QUEUED' AND service_instance_id =

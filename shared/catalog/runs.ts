@@ -96,8 +96,12 @@ export async function lockParent(tx: Db, id: string): Promise<void> {
   )
 }
 
-type RunRow = Omit<ClaimedRun, 'owner' | 'keyPrefix' | 'serviceInstance' | 'backup' | 'startedAt' | 'scheduledForDeletionAt'> & {
+type RunRow = Omit<
+  ClaimedRun,
+  'store' | 'owner' | 'keyPrefix' | 'serviceInstance' | 'backup' | 'startedAt' | 'scheduledForDeletionAt'
+> & {
   backup: Omit<ClaimedRun['backup'], 'due_at' | 'created_at' | 'bucket_date'>
+  store: ClaimedRun['store'] | null
   due_at: Date | null
   created_at: Date
   bucket_date: string
@@ -133,6 +137,7 @@ const RUN = `
 async function describeRun(tx: Db, id: string, owner: string): Promise<ClaimedRun> {
   const [row] = await tx.query<RunRow>(RUN, [id])
   if (!row) throw new CofferError('NOT_FOUND', `there is no service-instance backup ${id}`)
+  if (!row.store) throw new CofferError('CONFIG_INVALID', 'the catalog has no default store: start a producer first')
   const run: ClaimedRun = {
     id: row.id,
     attempt: row.attempt,

@@ -66,7 +66,7 @@ async function recordArtifacts(tx: Db, fence: Fence, artifacts: readonly Artifac
 
 /**
  * SEALING → COMPLETED, and the parent with it when it was the last. Call only after the manifest was written. May run twice.
- * `fenced`: another has settled this attempt and it was not sealed: its manifest must go.
+ * `fenced`: another has taken this attempt over, and has not sealed it yet or never will.
  */
 export async function finishSeal(
   catalog: Catalog,
@@ -89,12 +89,35 @@ export async function finishSeal(
   })
 }
 
+/**
+ * SEALING → RUNNING, for one that can't be sealed: from here on nobody seals this attempt, so its objects may be deleted. The manifest's
+ * text stays on record, since the object may lie in the store. May run twice. `fenced`: another decides about it.
+ */
+export async function abandonSeal(db: Db, fence: Fence): Promise<'abandoned' | 'fenced'> {
+  const rows = await db.query(
+    `UPDATE service_instance_backups s SET state = 'RUNNING'
+      WHERE s.id = $1 AND s.attempt = $2 AND s.state IN ('RUNNING', 'SEALING') AND ${HOLDS_LEASE} RETURNING s.id`,
+    [fence.id, fence.attempt, fence.owner],
+  )
+  return rows.length > 0 ? 'abandoned' : 'fenced'
+}
+
 /** Whether exactly this attempt is the sealed one. */
-export async function isSealed(db: Db, fence: Pick<Fence, 'id' | 'attempt'>): Promise<boolean> {
+async function isSealed(db: Db, fence: Pick<Fence, 'id' | 'attempt'>): Promise<boolean> {
   const rows = await db.query(
     `SELECT 1 FROM service_instance_backups
       WHERE id = $1 AND attempt = $2 AND state = 'COMPLETED' AND success IN ('SUCCESS', 'PARTIAL')`,
     [fence.id, fence.attempt],
+  )
+  return rows.length > 0
+}
+
+/** Whether this attempt has ended and was not sealed, so that its objects are nobody's. While a settler decides, it is not over. */
+export async function isOver(db: Db, { id, attempt }: Pick<Fence, 'id' | 'attempt'>): Promise<boolean> {
+  const rows = await db.query(
+    `SELECT 1 FROM service_instance_backups
+      WHERE id = $1 AND (attempt > $2 OR state = 'QUEUED' OR success IN ('FAILURE', 'CANCELLED'))`,
+    [id, attempt],
   )
   return rows.length > 0
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { cancelBackup } from '../../shared/catalog/backup-requests.ts'
 import { endAttempt } from '../../shared/catalog/run-ends.ts'
 import { claimRun, renewRun, type ClaimedRun } from '../../shared/catalog/runs.ts'
-import { beginSeal, finishSeal } from '../../shared/catalog/seals.ts'
+import { abandonSeal, beginSeal, finishSeal, isOver } from '../../shared/catalog/seals.ts'
 import { takeOverLapsedRuns } from '../../shared/catalog/lapses.ts'
 import { getBackup } from '../../shared/catalog/backups.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
@@ -94,19 +94,42 @@ test('F3 a run that was taken over can neither renew, nor begin nor finish its s
   await coffer.addService('DATABASE', 'postgres://u:p@localhost/a')
   const [id = ''] = (await coffer.backup()).service_instance_backups
   const run = await claimed(coffer, id, 1, 0.01)
-  await until(async () => (await takeOverLapsedRuns(coffer.catalog, 'settler', 60)).length === 1)
+  const settler = await until(async () => (await takeOverLapsedRuns(coffer.catalog, 60))[0])
   expect(await renewRun(coffer.catalog, run, { leaseSeconds: 60, progress: null })).toBe('fenced')
   expect(await beginSeal(coffer.catalog, run, INTENT)).toBe('fenced')
   expect(await finishSeal(coffer.catalog, run, { success: 'SUCCESS', now })).toBe('fenced')
   expect(await endAttempt(coffer.catalog, run, { next: 'fail', error: null, delaySeconds: 0, now })).toBe('fenced')
-  expect(
-    await endAttempt(
-      coffer.catalog,
-      { ...run, owner: 'settler' },
-      { next: 'retry', error: null, delaySeconds: 0, now },
-    ),
-  ).toBe('queued')
+  expect(await endAttempt(coffer.catalog, settler, { next: 'retry', error: null, delaySeconds: 0, now })).toBe('queued')
   expect(await claimed(coffer, id, 2)).toMatchObject({ attempt: 2 })
+})
+
+test('a settler that stalls and wakes up can not abandon what the next settler has sealed', async () => {
+  await using coffer = await startTestCoffer()
+  await coffer.addService('DATABASE', 'postgres://u:p@localhost/a')
+  const [id = ''] = (await coffer.backup()).service_instance_backups
+  const run = await claimed(coffer, id, 1, 0.01)
+  expect(await beginSeal(coffer.catalog, run, INTENT)).toBe('sealing')
+  const stalled = await until(async () => (await takeOverLapsedRuns(coffer.catalog, 0.01))[0])
+  const second = await until(async () => (await takeOverLapsedRuns(coffer.catalog, 60))[0])
+  expect(await isOver(coffer.catalog, run)).toBe(false)
+  expect(await finishSeal(coffer.catalog, second, { success: 'SUCCESS', now })).toBe('sealed')
+  expect(await abandonSeal(coffer.catalog, stalled)).toBe('fenced')
+  expect(await isOver(coffer.catalog, run)).toBe(false)
+})
+
+test('what a settler has abandoned can not be sealed by the worker that wakes up, and is over when it is queued again', async () => {
+  await using coffer = await startTestCoffer()
+  await coffer.addService('DATABASE', 'postgres://u:p@localhost/a')
+  const [id = ''] = (await coffer.backup()).service_instance_backups
+  const run = await claimed(coffer, id, 1, 0.01)
+  await beginSeal(coffer.catalog, run, INTENT)
+  const settler = await until(async () => (await takeOverLapsedRuns(coffer.catalog, 60))[0])
+  expect(settler).toMatchObject({ state: 'SEALING', manifest: INTENT.manifest })
+  expect(await abandonSeal(coffer.catalog, settler)).toBe('abandoned')
+  expect(await finishSeal(coffer.catalog, run, { success: 'SUCCESS', now })).toBe('fenced')
+  expect(await isOver(coffer.catalog, run)).toBe(false)
+  await endAttempt(coffer.catalog, settler, { next: 'retry', error: null, delaySeconds: 0, now })
+  expect(await isOver(coffer.catalog, run)).toBe(true)
 })
 
 test('F9 a cancel that comes first wins over the seal; one that comes after the seal began does not', async () => {

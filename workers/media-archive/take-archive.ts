@@ -14,8 +14,8 @@ import { openListFeed } from './list-feed.ts'
  * produces as it goes; at the end the list is read back from the store to become the archive's last member.
  */
 export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
-  const { run, connection, config, life } = context
-  const takenAt = new Date()
+  const { run, connection, config, clock, life } = context
+  const takenAt = clock()
   const root = await resolveMediaRoot(connection.url, mediaPolicy(config))
   const feed = openListFeed()
   const failed = new AbortController()

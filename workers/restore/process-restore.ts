@@ -1,5 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { claimRestore, endRestore, renewRestore, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
+import {
+  claimRestore,
+  endRestore,
+  renewRestore,
+  requeueRestore,
+  type ClaimedRestore,
+} from '../../shared/catalog/restore-runs.ts'
 import { decryptConnection, type Connection } from '../../shared/connections.ts'
 import { CofferError, toCofferError } from '../../shared/errors.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
@@ -26,6 +32,7 @@ export async function processRestore(context: WorkerContext, job: BellJob): Prom
     watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
     deadlineSeconds: config.COFFER_DEADLINE_SECONDS,
     stop: context.stop,
+    clock,
     log,
   })
   log.info({ restore: restore.id }, 'restore claimed')
@@ -38,6 +45,10 @@ export async function processRestore(context: WorkerContext, job: BellJob): Prom
     return 'restored'
   } catch (thrown) {
     const error = life.signal.aborted ? toCofferError(life.signal.reason) : toCofferError(thrown)
+    if (error.code === 'WORKER_STOPPED') {
+      await requeueRestore(catalog, restore)
+      return error.message
+    }
     log.warn({ restore: restore.id, code: error.code, err: error }, 'restore failed')
     const end = {
       success: 'FAILURE' as const,
