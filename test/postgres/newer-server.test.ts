@@ -1,8 +1,13 @@
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { parsePostgresUrl, type PostgresConnection } from '../../shared/postgres/connection.ts'
 import { openDump } from '../../shared/postgres/dump.ts'
+import { openClientEnvironment } from '../../shared/postgres/environment.ts'
 import { restoreIntoEmpty } from '../../shared/postgres/restore.ts'
 import { inspectServer } from '../../shared/postgres/server.ts'
+import { withSession } from '../../shared/postgres/session.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { startNewerPostgres, type NewerPostgres } from '../support/newer-postgres.ts'
@@ -50,3 +55,43 @@ test.skipIf(olderClients.length === 0)(
     }
   },
 )
+
+test.skipIf(olderClients.length === 0)(
+  'TLS is checked as sslmode says, by the driver and by the client program',
+  async () => {
+    const tls = join(import.meta.dirname, 'tls')
+    const [rootcert, other] = [join(tls, 'server.crt'), join(tls, 'other.crt')]
+    await newer.offerTls(await readFile(join(tls, 'server.key')), await readFile(rootcert))
+    const at = (parameters: string) => parsePostgresUrl(`${newer.url}?${parameters}`)
+    const isEncrypted = (connection: PostgresConnection) =>
+      withSession(connection, {}, async (session) => {
+        const { rows } = await session.query<{ ssl: boolean }>(
+          'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()',
+        )
+        return rows[0]?.ssl
+      })
+    await expect.poll(() => isEncrypted(at('sslmode=prefer')), { timeout: 20_000 }).toBe(true)
+    expect(await isEncrypted(at('sslmode=disable'))).toBe(false)
+    expect(await isEncrypted(at('sslmode=require'))).toBe(true)
+    const verified = at(`sslmode=verify-full&sslrootcert=${rootcert}`)
+    expect(await isEncrypted(verified)).toBe(true)
+    expect(await isEncrypted({ ...verified, sslmode: 'verify-ca', host: 'localhost' })).toBe(true)
+
+    const unreachable = expect.objectContaining({ code: 'SOURCE_UNREACHABLE' }) as Error
+    await expect(isEncrypted({ ...verified, host: 'localhost' })).rejects.toThrow(unreachable)
+    await expect(isEncrypted({ ...verified, sslrootcert: other })).rejects.toThrow(unreachable)
+    await expect(isEncrypted(at('sslmode=verify-full'))).rejects.toThrow(unreachable)
+
+    expect(await dumpVersionRefusal(verified)).toMatch(/server version mismatch/)
+    expect(await dumpVersionRefusal({ ...verified, sslrootcert: other })).toMatch(/certificate verify failed/)
+    expect(await dumpVersionRefusal(at('sslmode=verify-full'))).toMatch(/certificate verify failed/)
+    expect(await dumpVersionRefusal({ ...verified, host: 'localhost' })).toMatch(/does not match host name "localhost"/)
+  },
+)
+
+/** What an older pg_dump says: it refuses the server's version only after it has connected. */
+async function dumpVersionRefusal(connection: PostgresConnection): Promise<string> {
+  await using environment = await openClientEnvironment(connection)
+  const { stderr } = spawnSync(olderClients[0]?.pgDump ?? '', ['--no-password'], { env: environment.variables })
+  return stderr.toString()
+}

@@ -118,11 +118,12 @@ describe('a connection that fails', () => {
   test('by an abort throws the reason of the abort', async () => {
     await using silent = await silentServer()
     const abort = new AbortController()
-    const inspecting = inspectServer({ ...connection, port: silent.port }, { signal: abort.signal })
+    const options = { signal: abort.signal, connectTimeoutMs: 60_000 }
+    const inspecting = inspectServer({ ...connection, port: silent.port }, options)
     await silent.connected
     abort.abort(new Error('no longer wanted'))
     await expect(inspecting).rejects.toThrow('no longer wanted')
-  })
+  }, 20_000)
 
   test('for want of the right to connect is a denied permission', async () => {
     const role = `role_${randomBytes(4).toString('hex')}`

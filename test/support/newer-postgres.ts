@@ -1,13 +1,16 @@
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ownFolder, serverUser } from '../../scripts/services/folders.ts'
 import { startPrivatePostgres } from '../../scripts/services/private-postgres.ts'
+import { query } from './postgres.ts'
 
 export interface NewerPostgres {
   major: number
   url: string
+  /** Lets the running server offer TLS with this key and certificate. */
+  offerTls(key: Buffer, certificate: Buffer): Promise<void>
   stop(): Promise<void>
 }
 
@@ -28,6 +31,16 @@ export async function startNewerPostgres(): Promise<NewerPostgres> {
   return {
     major: 18,
     url: server.url,
+    async offerTls(key, certificate) {
+      const settings = { ssl_key_file: key, ssl_cert_file: certificate }
+      for (const [setting, content] of Object.entries(settings)) {
+        const file = join(servers, setting)
+        writeFileSync(file, content, { mode: 0o600 })
+        if (user) chownSync(file, user.uid, user.gid)
+        await query(server.url, `ALTER SYSTEM SET ${setting} = '${file}'`)
+      }
+      await query(server.url, 'ALTER SYSTEM SET ssl = on', 'SELECT pg_reload_conf()')
+    },
     async stop() {
       await server.stop()
       rmSync(folder, { recursive: true, force: true })
