@@ -14,15 +14,9 @@ export async function syncFolder(folder: string): Promise<void> {
   })
 }
 
-/** Makes the folder and returns the folders to sync, innermost first, for it to be durable; null: a rival removed one meanwhile. */
-export async function makeFolder(folder: string, root: string): Promise<string[] | null> {
-  let firstMade: string | undefined
-  try {
-    firstMade = await onDisk('make the folder', folder, () => mkdir(folder, { recursive: true, mode: 0o700 }))
-  } catch (error) {
-    if (systemCode((error as Error).cause) === 'ENOENT') return null
-    throw error
-  }
+/** Makes the folder and returns the folders to sync, innermost first, for it to be durable. */
+export async function makeFolder(folder: string, root: string): Promise<string[]> {
+  const firstMade = await onDisk('make the folder', folder, () => mkdir(folder, { recursive: true, mode: 0o700 }))
   // A rival writer may have made the folders up to the root and not synced them yet, so those are always among them.
   const outermost = firstMade !== undefined && root.startsWith(firstMade) ? dirname(firstMade) : root
   const folders = [folder]

@@ -57,14 +57,19 @@ export class FileStore implements Store {
     }
   }
 
-  /** A rival delete may remove a new folder before the first file is in it: then it is made again. */
+  /**
+   * A rival delete may remove a new folder before the first file is in it: then it is made again. A folder that vanishes while
+   * Node makes it looks like a file in its place (ENOTDIR), so only what lasts is believed.
+   */
   async #openPending(pending: string): Promise<{ handle: FileHandle; folders: string[] }> {
-    for (let tries = 1; tries <= CREATE_TRIES; tries++) {
-      const folders = await makeFolder(dirname(pending), this.#root)
-      const handle = folders && (await onDiskIfThere('create', pending, () => open(pending, 'wx+', 0o600)))
-      if (handle) return { handle, folders }
+    for (let tries = 1; ; tries++) {
+      try {
+        const folders = await makeFolder(dirname(pending), this.#root)
+        return { folders, handle: await onDisk('create', pending, () => open(pending, 'wx+', 0o600)) }
+      } catch (error) {
+        if (tries === CREATE_TRIES || !hasVanished(error)) throw error
+      }
     }
-    throw new CofferError('STORE_UNREACHABLE', `the folder of ${pending} vanished ${CREATE_TRIES} times`)
   }
 
   async read(
@@ -83,7 +88,7 @@ export class FileStore implements Store {
     const last = Math.min(end ?? Infinity, info.size - 1)
     const stream = Readable.from(readFully(handle, path, start, last), { objectMode: false, ...(signal && { signal }) })
     // Not in a finally of the generator: that does not run when the stream is destroyed before its first read.
-    stream.once('close', () => void handle.close())
+    stream.once('close', () => void handle.close().catch(() => undefined))
     return stream
   }
 
@@ -207,6 +212,10 @@ async function* readFully(handle: FileHandle, path: string, first: number, last:
   }
 }
 
+function hasVanished(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'EEXIST'].includes(systemCode((error as Error).cause) ?? '')
+}
+
 function ignoreVanished(error: unknown): void {
-  if (systemCode((error as Error).cause) !== 'ENOENT') throw error
+  if (!hasVanished(error)) throw error
 }

@@ -47,32 +47,43 @@ export class Confirmation {
     if (unquote(reply.ETag) === part.md5.toString('hex')) this.#byEtag += 1
   }
 
-  /** @throws STORE_MISMATCH, after removing the object, when the store holds something else than was sent */
-  async confirm(connection: S3Connection, key: string, etag: string | undefined): Promise<WrittenObject> {
+  /** @throws STORE_MISMATCH when the store holds something else than was sent */
+  async confirm(
+    connection: S3Connection,
+    key: string,
+    etag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<WrittenObject> {
     const target = { Bucket: connection.settings.bucket, Key: connection.objectKey(key) }
-    const held = await connection.request('HeadObject', key, (client) => client.send(new HeadObjectCommand(target)), {
-      patienceMs: connection.timing.uploadPatienceMs,
-    })
+    const held = await connection.request(
+      'HeadObject',
+      key,
+      (client) => client.send(new HeadObjectCommand(target), { abortSignal: signal }),
+      { signal, patienceMs: connection.timing.uploadPatienceMs },
+    )
     const isSameEtag = etag === undefined || held.ETag === undefined || unquote(held.ETag) === unquote(etag)
     if (held.ContentLength !== this.#size || !isSameEtag) {
-      await connection.request('DeleteObject', key, (client) => client.send(new DeleteObjectCommand(target)))
-      throw new CofferError(
-        'STORE_MISMATCH',
-        `bucket ${target.Bucket} held ${held.ContentLength ?? 'an unknown number of'} bytes of ${key} where ${this.#size} were sent`,
-      )
+      const size = held.ContentLength ?? 'an unknown number of'
+      const message = `bucket ${target.Bucket} held ${size} bytes of ${key} where ${this.#size} were sent`
+      throw new CofferError('STORE_MISMATCH', message)
     }
     const confirmedBy = this.#byCrc32 === this.#parts ? 'crc32' : this.#byEtag === this.#parts ? 'etag' : 'size'
     return { key, size: this.#size, confirmedBy }
   }
 }
 
-/** The object as this write left it; null: not there, or another write's. */
-export async function headOwn(client: S3Client, target: Target, mark: string): Promise<Reply | null> {
-  const held = await client.send(new HeadObjectCommand(target))
+/** The object as this write left it; null: another write's. Throws when there is none. */
+export async function headOwn(
+  client: S3Client,
+  target: Target,
+  mark: string,
+  abortSignal?: AbortSignal,
+): Promise<Reply | null> {
+  const held = await client.send(new HeadObjectCommand(target), abortSignal && { abortSignal })
   return held.Metadata?.[WRITE_MARK] === mark ? { ETag: held.ETag } : null
 }
 
-/** Removes what an aborted write may have made visible. A failure is swallowed: the abort is what the caller must hear of. */
+/** Removes what a failed write may have made visible. Its own failure is swallowed: the one before it is what the caller must hear of. */
 export async function removeOwn(connection: S3Connection, key: string, mark: string): Promise<void> {
   const target = { Bucket: connection.settings.bucket, Key: connection.objectKey(key) }
   const remove = async (client: S3Client) => {

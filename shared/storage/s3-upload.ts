@@ -55,6 +55,7 @@ class Upload {
   readonly #signal: AbortSignal
   readonly #confirmation: Confirmation
   readonly #slabs: Buffer[] = []
+  #mayBeVisible = false
   /** Marks the object as this very write's, so that a lost reply can be told from a failed request. */
   readonly #mark = randomUUID()
 
@@ -77,9 +78,14 @@ class Upload {
   async run(filler: PartFiller, expectedSize: number | undefined): Promise<WrittenObject> {
     const plan = planParts(this.#connection.settings.maxParts, expectedSize)
     const first = await filler.fill(this.#slab(1, plan))
-    const reply = first.isLast ? await this.#putWhole(first) : await this.#putParts(filler, first, plan)
-    reached('after-complete', { key: this.#key })
-    return await this.#confirmation.confirm(this.#connection, this.#key, reply.ETag)
+    try {
+      const reply = first.isLast ? await this.#putWhole(first) : await this.#putParts(filler, first, plan)
+      reached('after-complete', { key: this.#key })
+      return await this.#confirmation.confirm(this.#connection, this.#key, reply.ETag, this.#signal)
+    } catch (error) {
+      if (this.#mayBeVisible) await removeOwn(this.#connection, this.#key, this.#mark)
+      throw error
+    }
   }
 
   async #putWhole(whole: Part): Promise<Reply> {
@@ -121,7 +127,7 @@ class Upload {
     return UploadId
   }
 
-  /** Fills one slab while the other, if there is room for two, is sent; `sending` settles, without ever rejecting, when no request is under way. */
+  /** Fills one slab while the other, if there is room for two, is sent. `sending` never rejects; once it settles no request is under way. */
   async #sendParts(uploadId: string, filler: PartFiller, first: Part, plan: PartPlan, sending: Promise<void>[]) {
     const { maxParts } = this.#connection.settings
     const parts: CompletedPart[] = []
@@ -170,29 +176,22 @@ class Upload {
     }
   }
 
-  /**
-   * The request that makes the object visible. Its reply may be lost: then the object itself tells whether it was applied. If it
-   * was, but the caller aborted meanwhile, it is removed again.
-   */
+  /** The request that makes the object visible. Its reply may be lost: then the object itself tells whether it was applied. */
   async #commit(operation: string, send: (client: S3Client) => Promise<Reply>): Promise<Reply> {
-    const sendOrFind = async (client: S3Client) => {
+    return await this.#request(operation, async (client) => {
       try {
-        return await send(client)
+        const reply = await send(client)
+        this.#mayBeVisible = true
+        return reply
       } catch (error) {
-        this.#signal.throwIfAborted()
         const failure = this.#connection.explain(operation, this.#key, error)
         if (!MAY_HAVE_BEEN_APPLIED.includes(failure.code)) throw failure
-        const own = await headOwn(client, this.#target, this.#mark).catch(() => null)
+        this.#mayBeVisible = true
+        const own = await headOwn(client, this.#target, this.#mark, this.#signal).catch(() => null)
         if (own) return own
         throw failure
       }
-    }
-    try {
-      return await this.#request(operation, sendOrFind)
-    } catch (error) {
-      if (this.#signal.aborted) await removeOwn(this.#connection, this.#key, this.#mark)
-      throw error
-    }
+    })
   }
 
   /** A failed abort leaves an upload that pendingUploads shows; the failure before it is what the caller must hear of. */

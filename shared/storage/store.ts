@@ -34,7 +34,8 @@ export interface PendingUpload {
  * A named place where artifacts lie. One conformance suite (test/storage/conformance.ts) runs against every driver.
  *
  * Every method throws CofferError: STORE_UNREACHABLE (try again), STORE_REFUSED (credentials, bucket, settings), STORE_FULL,
- * OBJECT_NOT_FOUND (read only), OBJECT_TOO_LARGE (write only). Every method may be called twice.
+ * OBJECT_NOT_FOUND (read only), OBJECT_TOO_LARGE (write only), STORE_MISMATCH (the store holds or gives something else than was
+ * sent; try again). What the body throws, and a signal's reason, come through as they are. Every method may be called twice.
  */
 export interface Store {
   /** For messages: without credentials. */
@@ -43,7 +44,8 @@ export interface Store {
   /**
    * Streams a body of unknown length. Resolves only when the object is durable and the store has confirmed size and checksum;
    * nothing is visible under `key` before. On any failure (of the body, too) nothing is left behind that `pendingUploads` would
-   * not show, a pending upload was aborted and the abort awaited. Consumes the body, also on failure.
+   * not show, a pending upload was aborted and the abort awaited. The one exception: a store that can't be reached any more after
+   * the request that makes the object visible may keep the whole object. Closes the body, also on failure.
    */
   write(key: string, body: AsyncIterable<Uint8Array>, options?: WriteOptions): Promise<WrittenObject>
 
@@ -68,7 +70,7 @@ export interface Store {
   /** Resolves when the pending upload is gone, also when it never was there. */
   abortUpload(upload: PendingUpload): Promise<void>
 
-  /** Proves that writing, reading and deleting work now; throws what stands against it. */
+  /** Proves that writing, reading and deleting work now, by an object of its own; throws what stands against it. */
   check(): Promise<void>
 
   close(): void

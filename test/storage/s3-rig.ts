@@ -9,8 +9,11 @@ import type { S3Server, S3ServerOptions } from '../support/s3-server/server.ts'
 
 export const MIB = 1024 * 1024
 
-/** Quick, so that a test of patience takes less than a second. */
-export const QUICK = { connectMs: 500, idleMs: 300, patienceMs: 1_000, uploadPatienceMs: 2_000, firstDelayMs: 5 }
+/** Retries at once, and patient enough for a busy machine. */
+export const QUICK = { connectMs: 5_000, idleMs: 10_000, patienceMs: 20_000, uploadPatienceMs: 20_000, firstDelayMs: 5 }
+
+/** For tests in which something falls silent. */
+export const IMPATIENT = { idleMs: 400 }
 
 /** A server and a store on it for one test. */
 export async function startRig(

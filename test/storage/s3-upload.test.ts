@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { openStore } from '../../shared/storage/open-store.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
 import { chunked, collect } from './conformance.ts'
-import { MIB, QUICK, recordSteps, startRig } from './s3-rig.ts'
+import { IMPATIENT, MIB, QUICK, recordSteps, startRig } from './s3-rig.ts'
 
 const SMALL = { expectedSize: 0 }
 const twoParts = randomBytes(6 * MIB)
@@ -117,7 +117,7 @@ describe('F30 what passes is sent again', () => {
     ['CompleteMultipartUpload', 6 * MIB, { kind: 'error-in-200', code: 'InternalError' }],
     ['HeadObject', 6 * MIB, { kind: 'status', status: 503, code: 'SlowDown' }],
   ] as const)('%s of %s bytes struck twice by %j', async (op, size, effect) => {
-    const { server, store } = await startRig()
+    const { server, store } = await startRig({}, { timing: effect.kind === 'stall' ? IMPATIENT : {} })
     const fault = server.fault({ op, times: 2, ...effect })
     const bytes = randomBytes(size)
     await store.write('object', body(bytes), SMALL)

@@ -12,7 +12,7 @@ export interface Blob {
   size: number
   md5: string
   /** Base64 except `sha256Hex`. */
-  checksums: { crc32: string; sha1: string; sha256: string }
+  checksums: { crc32: string; sha256: string }
   sha256Hex: string
   chunks?: Buffer[]
   path?: string
@@ -20,7 +20,7 @@ export interface Blob {
 
 /** Stores a body whole or not at all. */
 export async function storeBlob(body: AsyncIterable<Buffer>, keep: Keep): Promise<Blob> {
-  const hashes = { md5: createHash('md5'), sha1: createHash('sha1'), sha256: createHash('sha256') }
+  const hashes = { md5: createHash('md5'), sha256: createHash('sha256') }
   const path = typeof keep === 'object' ? join(keep.folder, randomUUID()) : undefined
   const handle = path === undefined ? undefined : await open(path, 'wx')
   const chunks: Buffer[] = []
@@ -48,7 +48,6 @@ export async function storeBlob(body: AsyncIterable<Buffer>, keep: Keep): Promis
     md5: hashes.md5.digest('hex'),
     checksums: {
       crc32: crcBytes.toString('base64'),
-      sha1: hashes.sha1.digest('base64'),
       sha256: sha256.toString('base64'),
     },
     sha256Hex: sha256.toString('hex'),

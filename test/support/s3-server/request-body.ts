@@ -4,7 +4,7 @@ import type { Blob, Keep } from './blobs.ts'
 import { decodeAwsChunked } from './aws-chunked.ts'
 import { S3Error } from './s3-error.ts'
 
-const CHECKSUMS = ['crc32', 'sha1', 'sha256'] as const
+const CHECKSUMS = ['crc32', 'sha256'] as const
 
 /** Stores a request's body after checking every length and checksum that came with it, in headers or in the trailer. */
 export async function receiveBody(req: IncomingMessage, payloadHash: string, keep: Keep): Promise<Blob> {
