@@ -41,7 +41,7 @@ describe.each(['file', 's3'] as const)('F1 a worker that is killed, %s store', (
     const doomed = await coffer.worker({ killAt: step })
     const { uuid } = await coffer.backup()
     await doomed.ended
-    expect(doomed.output()).toContain(`killed at ${step}`)
+    expect(doomed.output()).toContain(`SIGKILL at ${step}`)
     expect(doomed.child.signalCode).toBe('SIGKILL')
 
     await coffer.worker()
@@ -68,3 +68,44 @@ test('F1 a worker that is killed while a media archive flows is followed by one 
   expect((await coffer.ended(uuid)).success).toBe('SUCCESS')
   await expectNothingButTheSealed(coffer, uuid)
 })
+
+test('F2 a run that kills every worker fails for good when its tries are spent', async () => {
+  await using coffer = await startTestCoffer()
+  const source = await createTestDatabase()
+  await coffer.addService('DATABASE', source.url)
+  const { uuid } = await coffer.backup()
+  for (let death = 0; death < 3; death++) await (await coffer.worker({ killAt: 'after-claim' })).ended
+  await coffer.worker()
+
+  expect((await coffer.ended(uuid)).success).toBe('FAILURE')
+  const [part] = await coffer.parts(uuid)
+  expect(part?.errors.map(({ code, attempt }) => [code, attempt])).toEqual([
+    ['RUN_ABANDONED', 1],
+    ['RUN_ABANDONED', 2],
+    ['RUN_ABANDONED', 3],
+  ])
+  await source.drop()
+})
+
+test.each(['mid-part', 'before-manifest', 'after-manifest'])(
+  'F3 a worker that freezes at %s and thaws after another has taken over changes nothing',
+  async (step) => {
+    await using coffer = await startTestCoffer({ env: { COFFER_SWEEP_SECONDS: '0.5' } })
+    const source = await createTestDatabase()
+    await fillTable(source.url, 40_000, 960)
+    await coffer.addService('DATABASE', source.url)
+    const frozen = await coffer.worker({ killAt: step, env: { COFFER_TEST_SIGNAL: 'SIGSTOP' } })
+    const { uuid } = await coffer.backup()
+    await frozen.line(({ msg }) => msg === `SIGSTOP at ${step}`)
+    await coffer.worker()
+    expect((await coffer.ended(uuid)).success).toBe('SUCCESS')
+    const [before] = await coffer.parts(uuid)
+
+    frozen.kill('SIGCONT')
+    await frozen.line(({ msg }) => msg === 'run ended without a seal' || msg === 'run sealed')
+    const [after] = await coffer.parts(uuid)
+    expect(after).toEqual(before)
+    await expectNothingButTheSealed(coffer, uuid)
+    await source.drop()
+  },
+)
