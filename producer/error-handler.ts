@@ -38,13 +38,14 @@ export const refuseUnknownPath: RequestHandler = (request) => {
 
 /** Anything thrown becomes a problem document; what we did not foresee is logged and shown only as its request id. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request: Request, response: Response, next) => {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- express knows an error handler by its four parameters
+  return (thrown: unknown, request: Request, response: Response, _next) => {
     const error = translate(thrown)
     const requestId = requestIdOf(response)
     if (FAILURES[error.code].status >= 500)
       log.error({ err: error, request_id: requestId, method: request.method, path: request.path }, 'request failed')
     if (response.headersSent) {
-      next(thrown)
+      response.destroy()
       return
     }
     const problem = describe(error, requestId)
@@ -74,23 +75,14 @@ function fieldErrors({ details, message }: CofferError): FieldError[] {
   return typeof details.field === 'string' ? [{ field: details.field, message: scrub(message) }] : []
 }
 
-const AWAY = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'ETIMEDOUT',
-  'EPIPE',
-  '57P01',
-  '57P02',
-  '57P03',
-  '53300',
-])
+/** What pg throws when the catalog can't be reached or entered: errors of the socket, and SQLSTATEs. */
+const AWAY = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EPIPE|08...|28...|3D000|53300|57P0.)$/
 const AWAY_MESSAGE = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/
 
 function translate(thrown: unknown): CofferError {
   if (thrown instanceof CofferError) return thrown
   const state = sqlState(thrown)
-  if (AWAY.has(state) || state.startsWith('08') || (thrown instanceof Error && AWAY_MESSAGE.test(thrown.message)))
+  if (AWAY.test(state) || (thrown instanceof Error && AWAY_MESSAGE.test(thrown.message)))
     return new CofferError('SERVICE_UNAVAILABLE', 'the catalog database does not answer', { cause: thrown })
   return parserError(thrown) ?? toCofferError(thrown)
 }

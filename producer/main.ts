@@ -11,6 +11,11 @@ async function main(): Promise<void> {
   const producer = await startProducer(config, log, systemClock)
   log.info({ url: producer.url }, 'listening')
 
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'not foreseen')
+    process.exit(1)
+  })
+
   let isStopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (isStopping) process.exit(1)

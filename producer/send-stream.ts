@@ -5,14 +5,23 @@ import { CofferError } from '../shared/errors.ts'
 
 /**
  * Sends the body of a response whose status and headers are set. A source that fails before its first chunk can still be answered with a
- * problem; one that fails later breaks the connection, so that no client takes the beginning for the whole.
+ * problem; one that fails later breaks the connection, so that no client takes the beginning for the whole. Aborting breaks it, too.
  */
-export async function sendStream(response: ServerResponse, source: AsyncGenerator<Buffer, void, void>): Promise<void> {
+export async function sendStream(
+  response: ServerResponse,
+  source: AsyncGenerator<Buffer, void, void>,
+  signal: AbortSignal,
+): Promise<void> {
   const first = await source.next().catch((error: unknown) => {
     for (const header of response.getHeaderNames()) if (DESCRIBES_BODY.has(header)) response.removeHeader(header)
     throw error
   })
-  await pipeline(Readable.from(beginningWith(first, source), { objectMode: false }), response)
+  try {
+    await pipeline(Readable.from(beginningWith(first, source), { objectMode: false }), response, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  }
 }
 
 const DESCRIBES_BODY = new Set([

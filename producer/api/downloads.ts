@@ -43,7 +43,8 @@ export function downloadHandler(producer: Producer): RequestHandler {
         form === 'plain'
           ? readArtifact({ store, record: item.record, identities, signal: abort.signal })
           : readStored({ store, record: item.record, range, signal: abort.signal })
-      await sendStream(response, watchIdle(holdBack(source, HELD_BACK_BYTES), abort, settings.idleSeconds * 1000))
+      const watched = watchIdle(holdBack(source, HELD_BACK_BYTES), abort, settings.idleSeconds * 1000)
+      await sendStream(response, watched, abort.signal)
     } finally {
       clearInterval(renewal)
     }

@@ -1,13 +1,14 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { get, type IncomingMessage } from 'node:http'
+import { createServer, get, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
-import { watchIdle } from '../../producer/send-stream.ts'
+import { sendStream, watchIdle } from '../../producer/send-stream.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { damage, fetchBytes, isOpen, linksTo, seal, type Item } from './sealed.ts'
 
@@ -214,20 +215,30 @@ test('a client that goes away half-way closes the object', async () => {
   await expect.poll(() => isOpen(sealed.path('archive'))).toBe(false)
 })
 
-test('a client that stops reading is let go after a while, and the object closed', async () => {
-  const abort = new AbortController()
-  let closed = false
+test('a client that stops reading is let go, and the source closed', async () => {
+  let isClosed = false
   async function* endless(): AsyncGenerator<Buffer> {
     try {
-      for (;;) yield await Promise.resolve(Buffer.alloc(1))
+      for (;;) yield await Promise.resolve(Buffer.alloc(MIB))
     } finally {
-      closed = true
+      isClosed = true
     }
   }
-  const stalled = watchIdle(endless(), abort, 20)
-  await stalled.next()
-  await once(abort.signal, 'abort')
-  expect(abort.signal.reason).toMatchObject({ code: 'RUN_STALLED' })
-  await stalled.return()
-  expect(closed).toBe(true)
+  const server = createServer((_request, response) => {
+    const abort = new AbortController()
+    sendStream(response, watchIdle(endless(), abort, 100), abort.signal).catch((error: unknown) =>
+      server.emit('ended', error),
+    )
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const request = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' })
+  request.on('error', () => undefined)
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  response.on('error', () => undefined).pause()
+  const [error] = (await once(server, 'ended')) as [unknown]
+  expect(error).toMatchObject({ code: 'RUN_STALLED' })
+  expect(isClosed).toBe(true)
+  // Nothing holds the server open any more.
+  server.close()
+  await once(server, 'close')
 })
