@@ -129,6 +129,12 @@ describe('the parser of a dump', () => {
     expect(() => parse([changed(end, 0x78)])).toThrow(/the rows of TABLE DATA public\.ten lack their end/)
   })
 
+  test('refuses rows that go on after the line that ends them', () => {
+    const { end } = blockOf('ten')
+    const more = Buffer.concat([dump.subarray(0, end - 5), Buffer.from('\0\x05\0\0\0yyyy\n'), dump.subarray(end - 5)])
+    expect(() => parse([more])).toThrow(/the rows of TABLE DATA public\.ten lack their end/)
+  })
+
   test('refuses a dump that misses the block of one table, and names it', () => {
     const block = blockOf('ten')
     const without = Buffer.concat([dump.subarray(0, block.start), dump.subarray(block.end)])
