@@ -7,8 +7,8 @@ import { checkGivenDatabase, checkGivenRedis, isCofferKey, isTestKey } from './g
 import { clusterMajor } from './postgres-cluster.ts'
 import { startPrivatePostgres } from './private-postgres.ts'
 import { startPrivateRedis } from './private-redis.ts'
-import type { RunningServer, ServerPlace } from './private-server.ts'
-import { openServerPlace } from './server-place.ts'
+import type { RunningServer } from './private-server.ts'
+import { openServerPlace, type OpenServerPlace } from './server-place.ts'
 
 export interface ServiceRequest {
   /** `test`: servers for this one run, thrown away by `stop`. */
@@ -39,24 +39,23 @@ const GIVEN = {
  * @throws CofferError CONFIG_INVALID when a given server is refused, or none can be had; what was started is stopped.
  */
 export async function ensureServices(request: ServiceRequest): Promise<Services> {
-  const place = await openServerPlace(request)
-  const postgres = await ensurePostgres(request, place).catch(async (error: unknown) => {
-    await place.close()
+  // Opened only for a private server: where both are given, nothing is left on this machine.
+  let place: Promise<OpenServerPlace> | undefined
+  const openPlace = (): Promise<OpenServerPlace> => (place ??= openServerPlace(request))
+  const started: RunningServer[] = []
+  const stop = async (): Promise<void> => {
+    for (const server of started.toReversed()) await server.stop()
+    await (await place)?.close()
+  }
+  try {
+    const postgres = await ensurePostgres(request, openPlace)
+    started.push(postgres)
+    const redis = await ensureRedis(request, openPlace)
+    started.push(redis)
+    return { databaseUrl: postgres.url, redisUrl: redis.url, stop }
+  } catch (error) {
+    await stop()
     throw error
-  })
-  const redis = await ensureRedis(request, place).catch(async (error: unknown) => {
-    await postgres.stop()
-    await place.close()
-    throw error
-  })
-  return {
-    databaseUrl: postgres.url,
-    redisUrl: redis.url,
-    stop: async () => {
-      await redis.stop()
-      await postgres.stop()
-      await place.close()
-    },
   }
 }
 
@@ -69,13 +68,17 @@ export async function ensurePrograms(
   if (missing.length > 0) await install(missing, log)
 }
 
-async function ensurePostgres(request: ServiceRequest, place: ServerPlace): Promise<RunningServer> {
+async function ensurePostgres(
+  request: ServiceRequest,
+  openPlace: () => Promise<OpenServerPlace>,
+): Promise<RunningServer> {
   const name = GIVEN[request.mode].database
   const url = request.env[name]
   if (url !== undefined && url !== '') {
     await checkGivenDatabase(name, url)
     return { url, stop: () => Promise.resolve() }
   }
+  const place = await openPlace()
   const major = clusterMajor(join(place.folder, 'postgres'))
   const find = () => findPostgres(request.env, major)
   const found = find()
@@ -84,13 +87,14 @@ async function ensurePostgres(request: ServiceRequest, place: ServerPlace): Prom
   return startPrivatePostgres(place, found ?? (await installUntilFound([wanted], find, name, request.log)))
 }
 
-async function ensureRedis(request: ServiceRequest, place: ServerPlace): Promise<RunningServer> {
+async function ensureRedis(request: ServiceRequest, openPlace: () => Promise<OpenServerPlace>): Promise<RunningServer> {
   const name = GIVEN[request.mode].redis
   const url = request.env[name]
   if (url !== undefined && url !== '') {
     await checkGivenRedis(name, url, request.mode === 'up' ? isCofferKey : isTestKey)
     return { url, stop: () => Promise.resolve() }
   }
+  const place = await openPlace()
   const find = () => findRedis(request.env)
   const found = find()
   if (found === null && (await isDockerRunning())) return startInDocker('redis', place)

@@ -191,6 +191,13 @@ describe('test servers', () => {
     expect(readdirSync(folder)).toEqual([])
   })
 
+  test('that were given are used, and nothing is left beside them', async () => {
+    const { COFFER_TEST_DATABASE_URL, COFFER_TEST_REDIS_URL } = process.env
+    const services = await ensure('test', { env: { COFFER_TEST_DATABASE_URL, COFFER_TEST_REDIS_URL } })
+    expect(services).toMatchObject({ databaseUrl: COFFER_TEST_DATABASE_URL, redisUrl: COFFER_TEST_REDIS_URL })
+    expect(readdirSync(folder)).toEqual([])
+  })
+
   test('of a run that was killed are ended and cleared away by the next, those of a live run are not', async () => {
     const mine = await ensure('test')
     const module = join(import.meta.dirname, '../../scripts/services/ensure-services.ts')
