@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -51,17 +53,38 @@ test('a write that fails leaves no folder either', async () => {
   expect(await readdir(folder)).toEqual([])
 })
 
-test('writers and deleters of one folder never trip over its removal', async () => {
-  const { store } = await startFolder()
+test('writers never trip over folders that vanish under them', async () => {
+  const { folder, store } = await startFolder()
+  let isDone = false
+  const sweep = async () => {
+    while (!isDone) for (const each of ['a/b', 'a']) await rmdir(join(folder, each)).catch(() => undefined)
+  }
   const churn = async (name: string) => {
-    for (let round = 0; round < 40; round++) {
-      await store.write(`a/b/c/${name}`, one(name))
-      expect(String(await buffer(await store.read(`a/b/c/${name}`)))).toBe(name)
-      await store.delete(`a/b/c/${name}`)
+    for (let round = 0; round < 60; round++) {
+      await store.write(`a/b/${name}`, one(name))
+      expect(String(await buffer(await store.read(`a/b/${name}`)))).toBe(name)
+      await store.delete(`a/b/${name}`)
     }
   }
-  await Promise.all(['w', 'x', 'y', 'z'].map(churn))
+  const sweeping = [sweep(), sweep()]
+  await Promise.all([churn('x'), churn('y')]).finally(() => (isDone = true))
+  await Promise.all(sweeping)
   expect(await collect(store.list(''))).toEqual([])
+})
+
+test('a file that does not hold what was written to it is STORE_MISMATCH, and removed', async () => {
+  const { folder, store } = await startFolder()
+  const tamper = (message: unknown) => {
+    if ((message as { step: string }).step !== 'mid-part') return
+    const [name = ''] = readdirSync(folder)
+    const file = openSync(join(folder, name), 'r+')
+    writeSync(file, 'B', 0)
+    closeSync(file)
+  }
+  subscribe('coffer:step', tamper)
+  onTestFinished(() => void unsubscribe('coffer:step', tamper))
+  await expect(store.write('object', one('bytes'))).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  expect(await readdir(folder)).toEqual([])
 })
 
 test('the steps are told in order, the last one when the object is there', async () => {
