@@ -1,11 +1,11 @@
 import type { FileEntry } from '../domain/file-list.ts'
 import { applyToFolder, applyToSymlink, type Attributes } from './attributes.ts'
-import { quoted, toBuffer, type Bytes } from './bytes.ts'
+import { toBuffer, type Bytes } from './bytes.ts'
 import { isInArchive, linkOf, pathOf } from './file-list.ts'
 import { Folder } from './folder.ts'
 import { creating } from './member-writer.ts'
-import { componentsOf, corrupt } from './restore-path.ts'
-import { link, lstat, symlink } from './system-calls.ts'
+import { componentsOf } from './restore-path.ts'
+import { link, symlink } from './system-calls.ts'
 import { TreeCursor } from './tree-cursor.ts'
 
 type OpenList = () => AsyncIterable<FileEntry>
@@ -26,7 +26,6 @@ async function makeHardLinks(tree: Bytes, list: AsyncIterable<FileEntry>): Promi
       const path = pathOf(entry)
       const from = split(linkOf(entry) ?? '')
       const address = (await targets.goTo(from.parents)).at(from.name)
-      if (!(await lstat(address)).isFile()) throw corrupt(`${quoted(path)} is a hard link to what is no file`)
       const to = split(path)
       const parent = await places.goTo(to.parents)
       await creating(path, () => link(address, parent.at(to.name)))

@@ -171,6 +171,20 @@ test.each([
   expect(() => run.contents()).toThrow(expect.objectContaining({ code: 'ARCHIVE_INVALID' }))
 })
 
+test('another sound archive in place of the one that was written is ARCHIVE_INVALID', async () => {
+  await using place = scratch()
+  fs.mkdirSync(`${place.path}/one`)
+  fs.mkdirSync(`${place.path}/two`)
+  fs.writeFileSync(`${place.path}/one/a`, 'x')
+  fs.writeFileSync(`${place.path}/two/b`, 'x')
+  const other: Buffer[] = []
+  for await (const chunk of opened(`${place.path}/two`, Buffer.from('{}\n')).source) other.push(chunk)
+  const run = opened(`${place.path}/one`, Buffer.from('{}\n'))
+  for await (const chunk of run.source) expect(chunk.length).toBeGreaterThan(0)
+  for (const chunk of other) run.inspect(chunk)
+  expect(() => run.contents()).toThrow('not those that were written')
+})
+
 test('an archive that nobody inspected is ARCHIVE_INVALID', async () => {
   await using place = scratch()
   const run = opened(place.path, Buffer.from(''))

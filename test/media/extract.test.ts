@@ -1,32 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
-import { archive, scratch, type Archived } from '../support/media-archives.ts'
-import { IS_ROOT, look, makeSocket, makeSpecials, makeZoo, type Seen } from '../support/media-zoo.ts'
+import { archive, mounted, scratch, type Archived } from '../support/media-archives.ts'
+import { expectSameTree, IS_ROOT, look, makeSocket, makeSpecials, makeZoo } from '../support/media-zoo.ts'
 import { inPieces } from '../support/streams.ts'
 
 const restore = ({ tar, contents }: Archived, target: string, pieceSize = 65_536) =>
   extractIntoEmpty({ source: inPieces(tar, pieceSize), target, expected: contents })
-
-/** What a restore promises: everything by lstat, times to a microsecond, no setuid or setgid on files. */
-function promised(tree: Map<string, Seen>): Map<string, Seen> {
-  return new Map(
-    [...tree].map(([path, seen]) => {
-      const mode = seen.type === 'file' ? seen.mode & 0o1777 : seen.mode
-      return [path, { ...seen, mode, mtimeNs: 0n }]
-    }),
-  )
-}
-
-function expectSameTree(after: Map<string, Seen>, before: Map<string, Seen>): void {
-  expect(promised(after)).toEqual(promised(before))
-  for (const [path, { mtimeNs }] of before) {
-    const difference = Number((after.get(path)?.mtimeNs ?? 0n) - mtimeNs)
-    expect(Math.abs(difference), path).toBeLessThan(1000)
-  }
-}
 
 test.each([1, 511, 512, 513, 100_000])(
   'a tree of every kind comes back, from chunks of %i bytes',
@@ -226,11 +206,6 @@ test('a byte that differs in a file is found, and the file is named', async () =
   expect(fs.readdirSync(place.path)).toEqual(['in'])
 })
 
-const mounted = (path: string, options: readonly string[]) => {
-  const { status } = spawnSync('mount', [...options, path], { encoding: 'utf8' })
-  return status === 0 ? { [Symbol.dispose]: () => void execFileSync('umount', [path]) } : null
-}
-
 test.each([
   ['a file system of its own', ['-t', 'tmpfs', 'none']],
   ['a bind mount of the same file system', ['--bind', 'source']],
@@ -266,30 +241,3 @@ test('a file system that fills up is RESTORE_FAILED and holds nothing afterwards
   await expect(answer).rejects.toThrow('ENOSPC')
   expect(fs.readdirSync(`${place.path}/out`)).toEqual([])
 })
-
-const asNobody = fileURLToPath(new URL('../support/extract-as-nobody.ts', import.meta.url))
-
-test.skipIf(!IS_ROOT)(
-  'without root everything but owners comes back, and the report says so (as user nobody)',
-  async () => {
-    await using place = scratch()
-    fs.chmodSync(place.path, 0o777)
-    makeZoo(`${place.path}/zoo`)
-    fs.chmodSync(`${place.path}/zoo/modes/folder-555`, 0o000)
-    const { tar, contents } = await archive(`${place.path}/zoo`)
-    const child = spawnSync(process.execPath, [asNobody, `${place.path}/out`, JSON.stringify(contents)], {
-      input: tar,
-      encoding: 'utf8',
-    })
-    expect(child.stderr).toBe('')
-    const ours = (tree: Map<string, Seen>) =>
-      new Map([...tree].map(([path, seen]) => [path, { ...seen, uid: 0, gid: 0 }]))
-    const before = ours(look(`${place.path}/zoo`))
-    expectSameTree(ours(look(`${place.path}/out`)), before)
-    expect(JSON.parse(child.stdout)).toMatchObject({
-      warnings: expect.arrayContaining([
-        `${before.size} entries belonged to other users; only root can restore that`,
-      ]) as unknown,
-    })
-  },
-)

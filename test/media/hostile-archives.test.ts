@@ -1,63 +1,13 @@
 import fs from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { FileEntry } from '../../shared/domain/file-list.ts'
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
-import { encodeFileEntry, linkFields, pathFields } from '../../shared/media/file-list.ts'
-import { encodeHeader, END_OF_ARCHIVE, padding, type MemberHeader } from '../../shared/media/pax-encoder.ts'
+import { encodeHeader, END_OF_ARCHIVE } from '../../shared/media/pax-encoder.ts'
 import { scratch } from '../support/media-archives.ts'
 import { look } from '../support/media-zoo.ts'
-import { inPieces, sha256 } from '../support/streams.ts'
-
-interface Planted extends Partial<MemberHeader> {
-  path: string
-  content?: string
-}
-
-const headerOf = ({ content = '', ...member }: Planted): MemberHeader => ({
-  type: 'file',
-  size: content.length,
-  mode: member.type === 'directory' ? 0o755 : 0o644,
-  uid: process.getuid?.() ?? 0,
-  gid: process.getgid?.() ?? 0,
-  mtimeNs: 0n,
-  ...member,
-})
-
-/** An archive by someone who knows the format: the list agrees with the members, checksums and totals are right. */
-function plant(planted: readonly Planted[]): { tar: Buffer; contents: MediaContents } {
-  const entries = planted.map((member): FileEntry => {
-    const { type, size, mode, uid, gid, path, link, mtimeNs } = headerOf(member)
-    const isFile = type === 'file'
-    return {
-      ...pathFields(path),
-      ...(link === undefined ? {} : linkFields(link)),
-      ...{ type, size, mode, uid, gid, mtime_ns: String(mtimeNs) },
-      ...(isFile && { sha256: sha256(Buffer.from(member.content ?? '')), offset: 0 }),
-    }
-  })
-  const list = Buffer.concat(entries.map(encodeFileEntry)).toString()
-  const parts = [...planted, { path: 'MANIFEST', content: list }].flatMap((member) => [
-    encodeHeader(headerOf(member)),
-    Buffer.from(member.content ?? ''),
-    padding(headerOf(member).size),
-  ])
-  const files = entries.filter(({ type }) => type === 'file' || type === 'hardlink')
-  return {
-    tar: Buffer.concat([...parts, END_OF_ARCHIVE]),
-    contents: {
-      kind: 'media',
-      list_member: 'MANIFEST',
-      entries: entries.length,
-      files: files.length,
-      bytes: files.reduce((sum, { size }) => sum + size, 0),
-      changed: 0,
-      skipped: 0,
-      unreadable: 0,
-    },
-  }
-}
+import { headerOf, plant, type Planted } from '../support/planted-archives.ts'
+import { inPieces } from '../support/streams.ts'
 
 /** A folder with a canary beside the target; the attack's paths name it by `OUTSIDE`. */
 function makePlace() {
@@ -176,6 +126,30 @@ test.each(ATTACKS)('%s restores nothing and touches nothing outside', async (_, 
     expect.objectContaining({ code: expect.stringMatching(/^(ARTIFACT_CORRUPT|RESTORE_FAILED)$/) as string }),
   )
   expect(look(place.path)).toEqual(before)
+})
+
+const A: Planted = { path: 'a', type: 'directory' }
+
+test.each<[string, Planted[], string]>([
+  ['lacks a listed member', [A, { ...A, path: 'b', only: 'list' }], '"b" is in its list and not in the archive'],
+  [
+    'has a member that is not listed',
+    [A, { ...A, path: 'b', only: 'members' }, { ...A, path: 'c', only: 'skipped' }],
+    '"b" is in the archive and not in its list',
+  ],
+])('an archive that %s is ARTIFACT_CORRUPT', async (_, planted, message) => {
+  await using place = makePlace()
+  const { tar, contents } = plant(planted)
+  const answer = extractIntoEmpty({ source: inPieces(tar), target: `${place.path}/out`, expected: contents })
+  await expect(answer).rejects.toThrow(message)
+  await expect(answer).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+})
+
+test('an archive without a list is ARTIFACT_CORRUPT, also when nothing is expected in it', async () => {
+  await using place = makePlace()
+  const { contents } = plant([])
+  const answer = extractIntoEmpty({ source: inPieces(END_OF_ARCHIVE), target: `${place.path}/out`, expected: contents })
+  await expect(answer).rejects.toThrow('not the file list')
 })
 
 test('an archive that is planted but harmless is restored: the attacks above fail for what they do', async () => {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -65,4 +65,10 @@ export function untar(tar: Buffer, folder: string): void {
 export function scratch(): { path: string; [Symbol.asyncDispose](): Promise<void> } {
   const path = fs.mkdtempSync(join(tmpdir(), 'cm-'))
   return { path, [Symbol.asyncDispose]: () => removeTree(path) }
+}
+
+/** Mounts something on a folder; null where nobody may. */
+export const mounted = (path: string, options: readonly string[]) => {
+  const { status } = spawnSync('mount', [...options, path], { encoding: 'utf8' })
+  return status === 0 ? { [Symbol.dispose]: () => void execFileSync('umount', [path]) } : null
 }

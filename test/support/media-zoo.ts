@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { createServer } from 'node:net'
+import { expect } from 'vitest'
 
 export const IS_ROOT = process.getuid?.() === 0
 
@@ -189,4 +190,22 @@ export function look(root: string): Map<string, Seen> {
   }
   visit(Buffer.from(root), '')
   return seen
+}
+
+/** What a restore promises: everything by lstat, times to a microsecond, no setuid or setgid on files. */
+function promised(tree: Map<string, Seen>): Map<string, Seen> {
+  return new Map(
+    [...tree].map(([path, seen]) => {
+      const mode = seen.type === 'file' ? seen.mode & 0o1777 : seen.mode
+      return [path, { ...seen, mode, mtimeNs: 0n }]
+    }),
+  )
+}
+
+export function expectSameTree(after: Map<string, Seen>, before: Map<string, Seen>): void {
+  expect(promised(after)).toEqual(promised(before))
+  for (const [path, { mtimeNs }] of before) {
+    const difference = Number((after.get(path)?.mtimeNs ?? 0n) - mtimeNs)
+    expect(Math.abs(difference), path).toBeLessThan(1000)
+  }
 }
