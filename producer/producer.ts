@@ -1,5 +1,6 @@
 import type { Catalog } from '../shared/catalog/database.ts'
 import type { Clock } from '../shared/clock.ts'
+import type { RootPolicy } from '../shared/media/root.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Queues } from '../shared/queues.ts'
 import type { Ringer } from '../shared/ringer.ts'
@@ -29,7 +30,5 @@ export interface ProducerSettings {
   linkSeconds: number
   /** How long a download may move no bytes, in either direction. */
   idleSeconds: number
-  mediaRoots: readonly string[]
-  /** Data folder, stores, key files: no media folder may reach into them. */
-  forbidden: readonly string[]
+  media: RootPolicy
 }

@@ -1,23 +1,23 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
 import { ensureDefaultPlan } from '../shared/catalog/plans.ts'
-import { ensureDefaultStore } from '../shared/catalog/stores.ts'
+import { ensureDefaultStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
 import { CofferError } from '../shared/errors.ts'
+import { readIdentities } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
+import { mediaPolicy } from '../shared/media/policy.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
+import { openStores } from '../shared/storage/open-stores.ts'
 import { createApp } from './app.ts'
-import { keepStores } from './open-stores.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const MAX_CONNECTIONS = 10
@@ -40,9 +40,8 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   const warn = (error: Error) => log.warn({ err: error }, 'a connection failed')
   const catalog = openCatalog({ url: config.COFFER_DATABASE_URL, maxConnections: MAX_CONNECTIONS, onError: warn })
   opened.defer(() => catalog.close())
-  const stores = keepStores(catalog)
-  opened.defer(() => stores.close())
-  const defaultStore = stores.byUrl(config.COFFER_STORAGE_URL)
+  const stores = opened.use(openStores())
+  const defaultStore = stores.open(config.COFFER_STORAGE_URL)
   const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
   await prepareCatalog(catalog, config, clock())
 
@@ -58,7 +57,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     clock,
     log,
     settings: settingsOf(config),
-    openStore: (id) => stores.byId(id),
+    openStore: async (id) => stores.open(await storeUrl(catalog, id)),
     defaultStore,
     identities,
   })
@@ -90,33 +89,12 @@ async function prepareCatalog(catalog: Catalog, config: ProducerConfig, now: Dat
 }
 
 function settingsOf(config: ProducerConfig): ProducerSettings {
-  const { COFFER_STORAGE_URL: storage, COFFER_AGE_IDENTITY_FILE: identityFile } = config
   return {
     maxTries: config.COFFER_MAX_TRIES,
     linkSeconds: config.COFFER_LINK_SECONDS,
     idleSeconds: IDLE_SECONDS,
-    mediaRoots: config.COFFER_MEDIA_ROOTS,
-    forbidden: [
-      config.COFFER_DATA_DIR,
-      ...(storage.startsWith('file:') ? [fileURLToPath(storage)] : []),
-      ...(identityFile === undefined ? [] : [identityFile]),
-    ],
+    media: mediaPolicy(config),
   }
-}
-
-/** One key a line; lines that begin with # are comments. @throws CONFIG_INVALID, never with the content */
-async function readIdentities(file: string | undefined): Promise<string[]> {
-  if (file === undefined) return []
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new CofferError('CONFIG_INVALID', `COFFER_AGE_IDENTITY_FILE ${file} can't be read`, { cause })
-  })
-  const lines = text.split('\n').map((line) => line.trim())
-  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'))
-  if (keys.length > 0 && keys.every((key) => /^AGE-SECRET-KEY-1[0-9A-Z]+$/.test(key))) return keys
-  throw new CofferError(
-    'CONFIG_INVALID',
-    `COFFER_AGE_IDENTITY_FILE ${file} has no line that begins with AGE-SECRET-KEY-1, or another one`,
-  )
 }
 
 async function listen(server: Server, { HOST: host, PORT: port }: ProducerConfig): Promise<void> {

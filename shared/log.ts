@@ -1,11 +1,11 @@
-import { pino, type Logger } from 'pino'
+import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
 import { scrub, scrubDeep } from './scrub.ts'
 
 export type { Logger }
 
 /** One JSON object a line, on standard output. Every string is scrubbed; errors are logged as message, code and stack, never as their fields. */
-export function openLog(name: string, level: string): Logger {
-  return pino({
+export function openLog(name: string, level: string, destination: DestinationStream = pino.destination(1)): Logger {
+  const options: LoggerOptions = {
     name,
     level,
     base: { name, pid: process.pid },
@@ -20,7 +20,8 @@ export function openLog(name: string, level: string): Logger {
         method.apply(this, args.map((arg: unknown) => (typeof arg === 'string' ? scrub(arg) : arg)) as typeof args)
       },
     },
-  })
+  }
+  return pino(options, destination)
 }
 
 function describeError(error: unknown): unknown {

@@ -17,7 +17,8 @@ export function scrub(text: string): string {
 export function scrubDeep(value: unknown): unknown {
   if (typeof value === 'string') return scrub(value)
   if (Array.isArray(value)) return value.map(scrubDeep)
-  if (value instanceof Date) return value
+  // An error's own serializer scrubs it.
+  if (value instanceof Date || value instanceof Error) return value
   if (value !== null && typeof value === 'object')
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, scrubDeep(item)]))
   return value

@@ -1,7 +1,7 @@
 import { MANIFEST_NAME } from '../shared/domain/manifest.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Store } from '../shared/storage/store.ts'
-import type { Stores } from './stores.ts'
+import type { Stores } from '../shared/storage/open-stores.ts'
 
 /** Deletes all that an attempt left in the store: the manifest first, so that nothing half deleted looks like a backup. May run twice. */
 export async function discardAttempt(store: Store, keyPrefix: string): Promise<void> {

@@ -20,7 +20,7 @@ import { startLife, type Life } from './life.ts'
 import { persistently } from './persistently.ts'
 import { runError } from './run-error.ts'
 import { sealRun, type TakenBackup } from './seal.ts'
-import type { Stores } from './stores.ts'
+import type { Stores } from '../shared/storage/open-stores.ts'
 
 /** What every processor of a worker is given. */
 export interface WorkerContext {

@@ -43,8 +43,9 @@ test('F42 the password of a source appears in no sink: Redis, Bull Board, logs, 
   const token = randomBytes(32).toString('hex')
   const sinks: Record<string, string> = {}
 
-  const producer = startProcess('producer/main.ts', { env: { ...coffer.env, PORT: '0', COFFER_ADMIN_TOKEN: token } })
-  await using _producer = producer
+  await using producer = startProcess('producer/main.ts', {
+    env: { ...coffer.env, PORT: '0', COFFER_ADMIN_TOKEN: token },
+  })
   const { url: address } = await producer.line(({ msg }) => msg === 'listening')
   const bodies: string[] = []
   const call = async (path: string, body?: object): Promise<{ uuid: string }> => {
@@ -136,7 +137,7 @@ async function everythingInRedis(redis: Awaited<ReturnType<typeof startTestCoffe
           .flat()
           .join(' ')
       if (type === 'stream') return JSON.stringify(await redis.xrange(key, '-', '+'))
-      return (await redis.dump(key)) ?? ''
+      return redis.dump(key)
     }),
   )
   return [...keys, ...values].join('\n')

@@ -27,6 +27,7 @@ import { openStore } from '../../shared/storage/open-store.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { createTestDatabase } from './databases.ts'
 import type { S3Server } from './s3-server/server.ts'
+import { testRedisUrl } from './redis.ts'
 import { until } from './until.ts'
 import { startProcess, type CofferProcess } from './worker-process.ts'
 
@@ -74,11 +75,10 @@ export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptio
   const { identity, recipient } = await generateIdentity()
   await mkdir(join(folder, 'media'))
   await writeFile(join(folder, 'identity.txt'), `${identity}\n`, { mode: 0o600 })
-  const redisUrl = new URL(process.env.COFFER_TEST_REDIS_URL ?? '')
-  redisUrl.pathname = `/${process.env.VITEST_POOL_ID ?? '0'}`
+  const redisUrl = testRedisUrl()
   const env: Record<string, string> = {
     COFFER_DATABASE_URL: database.url,
-    COFFER_REDIS_URL: redisUrl.href,
+    COFFER_REDIS_URL: redisUrl,
     COFFER_STORAGE_URL: s3?.url ?? pathToFileURL(join(folder, 'store')).href,
     COFFER_DATA_DIR: folder,
     COFFER_SECRET_KEY: randomBytes(32).toString('base64'),
@@ -92,12 +92,12 @@ export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptio
     ...s3?.credentials,
     ...options.env,
   }
-  const redis = new Redis(redisUrl.href)
+  const redis = new Redis(redisUrl)
   scope.defer(() => redis.disconnect())
   await redis.flushdb()
   const catalog = openCatalog({ url: database.url, maxConnections: 5, onError: () => undefined })
   scope.defer(() => catalog.close())
-  const queues = openQueues(redisUrl.href, () => undefined)
+  const queues = openQueues(redisUrl, () => undefined)
   scope.defer(() => queues.close())
   await until(() => redis.ping())
   const ringer = startRinger({ catalog, queues, log: openLog('test', 'error') })
@@ -106,7 +106,9 @@ export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptio
   const store = openStore(env.COFFER_STORAGE_URL ?? '', s3 ? { credentials: s3.keys } : {})
   scope.defer(() => store.close())
   const processes: CofferProcess[] = []
-  scope.defer(async () => void (await Promise.all(processes.map((process) => process[Symbol.asyncDispose]()))))
+  scope.defer(async () => {
+    await Promise.all(processes.map((process) => process[Symbol.asyncDispose]()))
+  })
 
   await ensureDefaultOrganisation(catalog, new Date())
   await ensureDefaultStore(catalog, env.COFFER_STORAGE_URL ?? '', new Date())

@@ -11,6 +11,7 @@ import { loadProducerConfig } from '../../shared/config.ts'
 import { openLog } from '../../shared/log.ts'
 import { startProducer } from '../../producer/start.ts'
 import { createTestDatabase } from './databases.ts'
+import { testRedisUrl } from './redis.ts'
 
 /** The environment that a producer (and a worker of the same test) is started with, and the folders it names. */
 export interface TestPlace extends AsyncDisposable {
@@ -36,7 +37,7 @@ export async function createTestPlace(env: Record<string, string> = {}): Promise
       HOST: '127.0.0.1',
       PORT: '0',
       COFFER_DATABASE_URL: database.url,
-      COFFER_REDIS_URL: process.env.COFFER_TEST_REDIS_URL ?? '',
+      COFFER_REDIS_URL: testRedisUrl(),
       COFFER_STORAGE_URL: pathToFileURL(storeFolder).href,
       COFFER_DATA_DIR: dataDir,
       COFFER_SECRET_KEY: randomBytes(32).toString('base64'),

@@ -25,10 +25,7 @@ async function expectNothingButTheSealed(coffer: TestCoffer, backupId: string): 
     return isClean && keys
   })
   expect(objects.filter((key) => key.endsWith(MANIFEST_NAME))).toHaveLength(parts.length)
-  await until(async () => {
-    for await (const upload of coffer.store.pendingUploads('')) return upload === undefined
-    return true
-  })
+  await until(async () => (await Array.fromAsync(coffer.store.pendingUploads(''))).length === 0)
 }
 
 describe.each(['file', 's3'] as const)('F1 a worker that is killed, %s store', (kind) => {

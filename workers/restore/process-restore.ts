@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import {
   claimRestore,
   endRestore,
@@ -7,7 +6,8 @@ import {
   type ClaimedRestore,
 } from '../../shared/catalog/restore-runs.ts'
 import { decryptConnection, type Connection } from '../../shared/connections.ts'
-import { CofferError, toCofferError } from '../../shared/errors.ts'
+import { toCofferError } from '../../shared/errors.ts'
+import { readIdentities } from '../../shared/identities.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
 import { startLife, type Life } from '../life.ts'
 import { persistently } from '../persistently.ts'
@@ -82,12 +82,4 @@ async function restorePart(
   }
   if (contents.kind === 'postgresql') return restoreDatabase(part, contents)
   return restoreMedia(part, contents)
-}
-
-/** The private keys of an age identity file: one a line, comments begin with '#'. */
-async function readIdentities(file: string | undefined): Promise<string[]> {
-  if (file === undefined)
-    throw new CofferError('KEY_MISSING', 'this worker has no COFFER_AGE_IDENTITY_FILE, so it can read no backup')
-  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
-  return lines.filter((line) => line !== '' && !line.startsWith('#'))
 }

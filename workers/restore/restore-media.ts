@@ -1,7 +1,7 @@
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
 import { resolveMediaTarget } from '../../shared/media/root.ts'
-import { mediaPolicy } from '../media-policy.ts'
+import { mediaPolicy } from '../../shared/media/policy.ts'
 import { readPlain, type RestorePart } from './restore-part.ts'
 
 /** Restores an archive into an empty folder; every file is compared with the list before the folder gets its name. */

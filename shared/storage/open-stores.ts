@@ -1,5 +1,5 @@
-import { openStore } from '../shared/storage/open-store.ts'
-import type { Store } from '../shared/storage/store.ts'
+import { openStore } from './open-store.ts'
+import type { Store } from './store.ts'
 
 /** The stores of one process: each address is opened once. */
 export interface Stores extends Disposable {
