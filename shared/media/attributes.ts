@@ -17,13 +17,12 @@ export const restoresOwners = (): boolean => process.getuid?.() === 0
 /**
  * Of an open regular file. Setuid and setgid are not restored: media need neither, and a planted archive could bring a program with them.
  */
-export async function applyToFile(fd: number, attributes: Attributes): Promise<void> {
-  await applyToOpen(fd, { ...attributes, mode: attributes.mode & ~SETUID_SETGID })
+export function applyToFile(fd: number, attributes: Attributes): void {
+  applyToOpen(fd, { ...attributes, mode: attributes.mode & ~SETUID_SETGID })
 }
 
 /** Of an open folder, where setgid only hands its group down and is restored. */
-export const applyToFolder = (folder: Folder, attributes: Attributes): Promise<void> =>
-  applyToOpen(folder.fd, attributes)
+export const applyToFolder = (folder: Folder, attributes: Attributes): void => applyToOpen(folder.fd, attributes)
 
 export async function applyToSymlink(parent: Folder, name: Bytes, attributes: Attributes): Promise<void> {
   if (restoresOwners()) await lchown(parent.at(name), attributes.uid, attributes.gid)
@@ -34,11 +33,11 @@ export async function applyToSymlink(parent: Folder, name: Bytes, attributes: At
 export const hasDroppedBits = (mode: number): boolean => (mode & SETUID_SETGID) !== 0
 
 // The owner first: changing it clears bits of the mode.
-async function applyToOpen(fd: number, attributes: Attributes): Promise<void> {
-  if (restoresOwners()) await fchown(fd, attributes.uid, attributes.gid)
-  await fchmod(fd, attributes.mode)
+function applyToOpen(fd: number, attributes: Attributes): void {
+  if (restoresOwners()) fchown(fd, attributes.uid, attributes.gid)
+  fchmod(fd, attributes.mode)
   const mtime = secondsOf(attributes.mtimeNs)
-  await futimes(fd, mtime, mtime)
+  futimes(fd, mtime, mtime)
 }
 
 /**

@@ -40,9 +40,9 @@ async function makeHardLinks(tree: Bytes, list: AsyncIterable<FileEntry>): Promi
 async function makeSymlinksAndFolders(tree: Bytes, list: AsyncIterable<FileEntry>): Promise<void> {
   const root = await Folder.open(tree)
   const open = new Map<Bytes, Attributes>()
-  const cursor = new TreeCursor(root, async (path, folder) => {
+  const cursor = new TreeCursor(root, (path, folder) => {
     const attributes = open.get(path)
-    if (attributes) await applyToFolder(folder, attributes)
+    if (attributes) applyToFolder(folder, attributes)
     open.delete(path)
   })
   try {

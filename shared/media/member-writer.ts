@@ -111,7 +111,7 @@ class SmallFile {
     const fd = await creating(fromBuffer(this.#entry.path), () => open(this.#address, CREATE, 0o600))
     try {
       await writeFully(fd, this.#content)
-      await applyToFile(fd, this.#entry)
+      applyToFile(fd, this.#entry)
     } finally {
       close(fd)
     }
@@ -137,9 +137,9 @@ class LargeFile {
     await writeFully(this.#fd, chunk)
   }
 
-  async finish(): Promise<string> {
+  finish(): string {
     try {
-      await applyToFile(this.#fd, this.#entry)
+      applyToFile(this.#fd, this.#entry)
     } finally {
       this.close()
     }

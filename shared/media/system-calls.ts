@@ -1,4 +1,4 @@
-import fs, { closeSync, fstatSync, type BigIntStats } from 'node:fs'
+import fs, { closeSync, fchmodSync, fchownSync, fstatSync, futimesSync, type BigIntStats } from 'node:fs'
 import { promisify } from 'node:util'
 import { CofferError } from '../errors.ts'
 
@@ -6,9 +6,6 @@ import { CofferError } from '../errors.ts'
 export const open = promisify(fs.open)
 export const link = promisify(fs.link)
 export const symlink = promisify(fs.symlink)
-export const fchmod = promisify(fs.fchmod)
-export const fchown = promisify(fs.fchown)
-export const futimes = promisify(fs.futimes)
 export const lchown = promisify(fs.lchown)
 export const lutimes = promisify(fs.lutimes)
 export const unlink = promisify(fs.unlink)
@@ -22,9 +19,12 @@ const readlinkCall = promisify(fs.readlink)
 
 export const lstat = (path: Buffer): Promise<BigIntStats> => lstatCall(path, { bigint: true })
 
-// On an open file both are answered from memory, in a fraction of what the way through the thread pool costs.
+// On an open file these are answered from memory, in a fraction of what the way through the thread pool costs.
 export const fstat = (fd: number): BigIntStats => fstatSync(fd, { bigint: true })
 export const close = closeSync
+export const fchmod = fchmodSync
+export const fchown = fchownSync
+export const futimes = futimesSync
 
 export const readlink = (path: Buffer): Promise<Buffer> => readlinkCall(path, { encoding: 'buffer' })
 

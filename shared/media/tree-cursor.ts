@@ -12,10 +12,10 @@ interface Level {
  */
 export class TreeCursor {
   readonly #root: Folder
-  readonly #onLeave: (path: Bytes, folder: Folder) => Promise<void>
+  readonly #onLeave: (path: Bytes, folder: Folder) => Promise<void> | void
   readonly #levels: Level[] = []
 
-  constructor(root: Folder, onLeave: (path: Bytes, folder: Folder) => Promise<void> = () => Promise.resolve()) {
+  constructor(root: Folder, onLeave: (path: Bytes, folder: Folder) => Promise<void> | void = () => undefined) {
     this.#root = root
     this.#onLeave = onLeave
   }
