@@ -163,6 +163,7 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
   const connection = {
     host: url.hostname,
     port: Number(url.port),
+    db: Number(url.pathname.slice(1)),
     username: url.username,
     password: decodeURIComponent(url.password),
   }
