@@ -8,6 +8,7 @@ export interface Program {
   name: string
   /** Run by this very Node. */
   script: string
+  nodeFlags?: readonly string[]
   /** Asked at every start: what it depends on may have changed since the last. */
   env: () => Promise<NodeJS.ProcessEnv>
   /** A line of its own output that says that it takes work. */
@@ -85,13 +86,18 @@ export function supervise(program: Program, surroundings: Surroundings): Supervi
 }
 
 function startChild(
-  { name, script, isReadyLine }: Program,
+  { name, script, nodeFlags = [], isReadyLine }: Program,
   env: NodeJS.ProcessEnv,
   { cwd, write, record }: Surroundings,
   onReady: () => void,
 ): { mark: ProcessMark | null; end: Promise<string> } {
   // In a group of its own: a Ctrl-C reaches only `up`, which ends everything in order.
-  const child = spawn(process.execPath, [script], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeFlags, script], {
+    cwd,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       write(`${name} | ${line}`)
