@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { KeyParts } from '../domain/keys.ts'
 import type { Db } from './database.ts'
 import type { Fence } from './runs.ts'
 
@@ -37,18 +38,19 @@ export interface AttemptOnRecord {
 }
 
 /**
- * The service-instance backup that a key belongs to, by the parts of the key; null when the catalog has never heard of it.
+ * The service-instance backup that a key belongs to, found by where it was stored: names may have changed since. null when the catalog
+ * has never heard of it, nor of so late an attempt: then it is older than the store.
  */
 export async function findAttempt(
   db: Db,
-  place: { backupId: string; servicePrefix: string; serviceType: string },
+  { backupId, attempts, attempt }: Pick<KeyParts, 'backupId' | 'attempts' | 'attempt'>,
 ): Promise<AttemptOnRecord | null> {
   const [row] = await db.query<AttemptOnRecord>(
-    `SELECT s.attempt, s.state IN ('RUNNING', 'SEALING') AS running,
-            s.state = 'DELETING' OR (s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')) AS sealed
-       FROM service_instance_backups s JOIN service_instances si ON si.id = s.service_instance_id
-      WHERE s.backup_id = $1 AND si.prefix = $2 AND si.type = $3`,
-    [place.backupId, place.servicePrefix, place.serviceType],
+    `SELECT attempt, state IN ('RUNNING', 'SEALING') AS running,
+            state = 'DELETING' OR (state = 'COMPLETED' AND success IN ('SUCCESS', 'PARTIAL')) AS sealed
+       FROM service_instance_backups
+      WHERE backup_id = $1 AND key_prefix = $2 || attempt || '/' AND attempt >= $3`,
+    [backupId, attempts, attempt],
   )
   return row ?? null
 }

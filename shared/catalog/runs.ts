@@ -34,7 +34,7 @@ export interface ClaimedRun {
   keyPrefix: string
   startedAt: Date
   scheduledForDeletionAt: Date | null
-  /** The newest successful one of the same service instance. Sizes in bytes. */
+  /** The newest of the same service instance that was sealed, though it may be deleted since. Sizes in bytes. */
   last: { plain_size: number; stored_size: number; files: number | null; duration_seconds: number } | null
 }
 
@@ -50,13 +50,19 @@ export interface ClaimRequest {
   now: Date
 }
 
-/** QUEUED → RUNNING under a new attempt number and a lease. Of any number of claims for one attempt, one succeeds. */
+/**
+ * QUEUED → RUNNING under a new attempt number and a lease. Of any number of claims for one attempt, one succeeds.
+ * @throws CONFLICT where the objects of another service-instance backup lie already
+ */
 export async function claimRun(catalog: Catalog, request: ClaimRequest): Promise<Claim> {
   try {
     return await catalog.transaction((tx) => claim(tx, request))
   } catch (error) {
-    if (violatedConstraint(error) === 'service_instance_backups_one_run') return { refused: 'waiting' }
-    throw error
+    const violated = violatedConstraint(error)
+    if (violated === 'service_instance_backups_one_run') return { refused: 'waiting' }
+    if (violated !== 'service_instance_backups_place') throw error
+    const message = `service-instance backup ${request.id} would lie where another one does: its prefix was that one's`
+    throw new CofferError('CONFLICT', message, { cause: error })
   }
 }
 
@@ -123,7 +129,7 @@ const RUN = `
          (SELECT jsonb_build_object('plain_size', l.plain_size, 'stored_size', l.stored_size, 'files', l.files,
                                     'duration_seconds', extract(epoch FROM l.ended_at - l.started_at))
             FROM service_instance_backups l
-           WHERE l.service_instance_id = s.service_instance_id AND l.state = 'COMPLETED' AND l.success = 'SUCCESS'
+           WHERE l.service_instance_id = s.service_instance_id AND l.success IN ('SUCCESS', 'PARTIAL')
            ORDER BY l.ended_at DESC LIMIT 1) AS last
     FROM service_instance_backups s
     JOIN backups b ON b.id = s.backup_id

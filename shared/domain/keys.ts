@@ -30,12 +30,21 @@ export function attemptPrefix(place: AttemptPlace): string {
   ].join('/')
 }
 
-/** The parts of a key that tell whose it is; null for a key that is not of this shape. */
-export function parseKey(
-  key: string,
-): { backupId: string; servicePrefix: string; serviceType: ServiceType; attempt: number; name: string } | null {
-  const match = /\/\d{4}\/\d{2}\/([0-9a-f-]{36})\/([A-Za-z0-9_-]+)-(DATABASE|STORAGE)\.(\d+)\/([^/]+)$/.exec(`/${key}`)
-  if (!match) return null
-  const [, backupId = '', servicePrefix = '', serviceType, attempt, name = ''] = match
-  return { backupId, servicePrefix, serviceType: serviceType as ServiceType, attempt: Number(attempt), name }
+/** The parts of a key that tell whose it is. `attempts` is what the keys of all its attempts begin with, up to the attempt's number. */
+export interface KeyParts {
+  attempts: string
+  backupId: string
+  servicePrefix: string
+  serviceType: ServiceType
+  attempt: number
+  name: string
+}
+
+const KEY =
+  /^(?<attempts>(?:.+\/)?\d{4}\/\d{2}\/(?<backupId>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\/(?<servicePrefix>[\w-]+)-(?<serviceType>DATABASE|STORAGE)\.)(?<attempt>\d+)\/(?<name>[^/]+)$/
+
+/** null for a key that is not of this shape. */
+export function parseKey(key: string): KeyParts | null {
+  const parts = KEY.exec(key)?.groups as Record<keyof KeyParts, string> | undefined
+  return parts ? { ...parts, serviceType: parts.serviceType as ServiceType, attempt: Number(parts.attempt) } : null
 }

@@ -164,3 +164,17 @@ test('bigint columns come back as numbers, and an unknown service is not found',
   })
   expect(await coffer.catalog.query('SELECT count(*) AS n FROM backups')).toEqual([{ n: 0 }])
 })
+
+test.each(['SUCCESS', 'PARTIAL'] as const)(
+  'a run is told what the last one held that ended %s, so that a folder that was emptied is noticed',
+  async (success) => {
+    await using coffer = await startTestCoffer()
+    await coffer.addService('STORAGE', 'file:///nowhere')
+    const first = await claimed(coffer, (await coffer.backup()).service_instance_backups[0] ?? '')
+    expect(first.last).toBeNull()
+    await beginSeal(coffer.catalog, first, { ...INTENT, files: 7 })
+    await finishSeal(coffer.catalog, first, { success, now })
+    const second = await claimed(coffer, (await coffer.backup()).service_instance_backups[0] ?? '')
+    expect(second.last).toMatchObject({ files: 7 })
+  },
+)

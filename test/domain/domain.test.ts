@@ -54,7 +54,9 @@ describe('object keys', () => {
   test('tell whose they are, also below a prefix', () => {
     const { backupId, servicePrefix, serviceType, attempt } = place
     const parts = { backupId, servicePrefix, serviceType, attempt, name: 'manifest.json' }
-    expect(parseKey(`${attemptPrefix(place)}manifest.json`)).toEqual(parts)
+    const attempts = attemptPrefix(place).slice(0, -'12/'.length)
+    expect(parseKey(`${attemptPrefix(place)}manifest.json`)).toEqual({ ...parts, attempts })
+    expect(parseKey(`below/${attemptPrefix(place)}manifest.json`)).toEqual({ ...parts, attempts: `below/${attempts}` })
   })
 
   test.each(['', 'manifest.json', 'a/b/c/2026/12/no-id/X-DATABASE.1/m', `${attemptPrefix(place)}deep/er`])(

@@ -1,7 +1,7 @@
 import { findAttempt, storeAddresses, type AttemptOnRecord } from '../../shared/catalog/lapses.ts'
 import type { Db } from '../../shared/catalog/database.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { parseKey } from '../../shared/domain/keys.ts'
+import { parseKey, type KeyParts } from '../../shared/domain/keys.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { discardAttempt } from '../attempt-objects.ts'
 import type { WorkerContext } from '../run-processor.ts'
@@ -13,8 +13,6 @@ export interface SweepReport {
   /** Objects that look like ours but whose backup this catalog doesn't know: reported, never deleted. */
   unknownObjects: number
 }
-
-type KeyParts = NonNullable<ReturnType<typeof parseKey>>
 
 /**
  * Deletes what attempts that were never sealed have left in a store, when it is older than `minimumAgeSeconds`. What the catalog has
@@ -59,7 +57,7 @@ const isOrphan = (known: AttemptOnRecord, { attempt }: KeyParts) =>
 function rememberLast(find: (parts: KeyParts) => Promise<AttemptOnRecord | null>) {
   let last: { id: string; answer: AttemptOnRecord | null } | null = null
   return async (parts: KeyParts): Promise<AttemptOnRecord | null> => {
-    const id = `${parts.backupId} ${parts.servicePrefix} ${parts.serviceType} ${parts.attempt}`
+    const id = `${parts.attempts}${parts.attempt}`
     if (last?.id !== id) last = { id, answer: await find(parts) }
     return last.answer
   }

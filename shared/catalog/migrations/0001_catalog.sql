@@ -138,9 +138,11 @@ CREATE TABLE service_instance_backups (
 -- One run per service instance at a time: the claim of a second one fails here and waits.
 CREATE UNIQUE INDEX service_instance_backups_one_run ON service_instance_backups (service_instance_id)
   WHERE state IN ('RUNNING', 'SEALING');
+-- Two that were to lie in one place (prefixes were exchanged) would overwrite and delete each other's objects.
+CREATE UNIQUE INDEX service_instance_backups_place ON service_instance_backups (key_prefix);
 CREATE INDEX service_instance_backups_due ON service_instance_backups (not_before) WHERE state = 'QUEUED';
-CREATE INDEX service_instance_backups_last_good ON service_instance_backups (service_instance_id, ended_at DESC)
-  WHERE state = 'COMPLETED' AND success = 'SUCCESS';
+CREATE INDEX service_instance_backups_last ON service_instance_backups (service_instance_id, ended_at DESC)
+  WHERE success IN ('SUCCESS', 'PARTIAL');
 
 CREATE TABLE artifacts (
   id                         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
