@@ -26,11 +26,18 @@ export function planRetention(
 ): RetentionVerdict[] {
   const ruled = backups.filter((backup) => !backup.running && decideByDate(backup, now) === null)
   const byPolicy = decideByPolicy(policy, ruled, now)
-  const [newestGood] = ruled.filter(({ standing }) => standing === 'good').sort(newestFirst)
+  const newest = newestGood(ruled)
   return backups.map((backup) => {
     const decision = byPolicy.get(backup) ?? decideByDate(backup, now)
-    return { id: backup.id, ...guard(backup, decision, backup === newestGood) }
+    return { id: backup.id, ...guard(backup, decision, newest.has(backup)) }
   })
+}
+
+/** The newest good one of all, and of the scheduled ones, so that no on-demand one takes this shelter from a scheduled one. */
+function newestGood(backups: readonly RetentionInput[]): Set<RetentionInput> {
+  const good = backups.filter(({ standing }) => standing === 'good').sort(newestFirst)
+  const scheduled = good.filter(({ policyClass }) => policyClass === 'scheduled')
+  return new Set([...good.slice(0, 1), ...scheduled.slice(0, 1)])
 }
 
 function decideByPolicy(
@@ -83,8 +90,10 @@ function guard(backup: RetentionInput, decision: Decision | null, isNewestGood: 
   if (backup.held) return keep('held', label, 'It is held: nothing deletes it until the hold is released.')
   if (backup.running || !decision) return keep('running', label, 'It is still being made.')
   if (decision.action === 'keep') return decision
-  if (isNewestGood)
-    return keep('newest_good', label, 'It is the newest good backup of its service instance, which no policy deletes.')
+  if (isNewestGood) {
+    const what = backup.policyClass === 'scheduled' ? 'good scheduled backup' : 'good backup'
+    return keep('newest_good', label, `It is the newest ${what} of its service instance, which no policy deletes.`)
+  }
   if (backup.leased) return keep('leased', label, `It is being read, and goes afterwards. ${decision.reason}`)
   return decision
 }
