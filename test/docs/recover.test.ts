@@ -6,9 +6,10 @@ import { expect, test } from 'vitest'
 import { pgBinFolders } from '../../scripts/services/binaries.ts'
 import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
 import { startTestCoffer } from '../support/coffer.ts'
+import { fingerprint, makeDatabaseZoo } from '../support/database-zoo.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { look, makeZoo } from '../support/media-zoo.ts'
-import { dumpAsText, query } from '../support/postgres.ts'
+import { dumpAsText } from '../support/postgres.ts'
 
 const run = promisify(execFile)
 
@@ -21,7 +22,7 @@ async function commandsOf(page: string): Promise<string> {
 test('the commands of recover-without-coffer.md give everything back, from the store and the key alone', async () => {
   await using coffer = await startTestCoffer()
   const source = await createTestDatabase()
-  await query(source.url, await readFile('test/postgres/zoo.sql', 'utf8'))
+  await makeDatabaseZoo(source.url)
   const media = await coffer.mediaRoot('shop')
   makeZoo(media.path)
   await writeFile(join(media.path, 'MANIFEST'), 'this file belongs to the application')
@@ -47,6 +48,7 @@ test('the commands of recover-without-coffer.md give everything back, from the s
 
   expect(stdout.match(/^whole: /gm)).toHaveLength(3)
   expect(await dumpAsText(parsePostgresUrl(target.url))).toBe(before.database)
+  expect(await fingerprint(target.url)).toEqual(await fingerprint(source.url))
   expect(look(join(work, 'media'))).toEqual(before.media)
   expect(before.media.get('MANIFEST')?.size).toBe(36)
   await target.drop()

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { escapeIdentifier, escapeLiteral } from 'pg'
+import { escapeIdentifier } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DumpContents } from '../../shared/domain/manifest.ts'
 import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
 import { restoreIntoEmpty, type RestoredDatabase } from '../../shared/postgres/restore.ts'
+import { builtInTypes, fingerprint, makeDatabaseZoo, RELATIONS } from '../support/database-zoo.ts'
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { clients, createDatabaseNamed, dumpAsText, query } from '../support/postgres.ts'
@@ -30,8 +29,7 @@ describe('a database with one of everything', () => {
   beforeAll(async () => {
     source = await createTestDatabase()
     target = await createTestDatabase()
-    await query(source.url, await readFile(join(import.meta.dirname, 'zoo.sql'), 'utf8'))
-    await query(source.url, await allTypes(source.url))
+    await makeDatabaseZoo(source.url)
     ;({ contents, restored } = await copyDatabase(source.url, target.url))
   })
   afterAll(async () => {
@@ -152,35 +150,6 @@ test('the dump is dated in the second before its snapshot', async () => {
   }
 })
 
-async function builtInTypes(url: string): Promise<string[]> {
-  const rows = await query<{ name: string }>(
-    url,
-    `SELECT typname AS name FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm')
-        AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = pg_type.oid) ORDER BY typname`,
-  )
-  return rows.map(({ name }) => name)
-}
-
-/** A table with a column of every built-in type, and one of its arrays: a row with a value, a row of NULLs. */
-async function allTypes(url: string): Promise<string> {
-  const types = (await builtInTypes(url)).filter((type) => type in SAMPLES)
-  const columns = types.flatMap((type) => {
-    const name = `pg_catalog.${escapeIdentifier(type)}`
-    return [`${escapeIdentifier(`a ${type}`)} ${name}`, `${escapeIdentifier(`many ${type}`)} ${name}[]`]
-  })
-  const values = types.flatMap((type) => {
-    const value = `${escapeLiteral(SAMPLES[type] ?? '')}::pg_catalog.${escapeIdentifier(type)}`
-    return [value, `ARRAY[${value}, NULL]`]
-  })
-  return `CREATE TABLE all_types (${columns.join(', ')});
-    INSERT INTO all_types VALUES (${values.join(', ')});
-    INSERT INTO all_types DEFAULT VALUES`
-}
-
-const RELATIONS = `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'm', 'S') AND c.relispopulated AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1, 2`
-
 async function countTables(url: string): Promise<{ schema: string; name: string; rows: number }[]> {
   const relations = await query<{ schema: string; name: string; kind: string }>(url, RELATIONS)
   const tables = relations.filter(({ kind }) => kind === 'r')
@@ -191,21 +160,6 @@ async function countTables(url: string): Promise<{ schema: string; name: string;
       return { schema, name, rows: counted?.rows ?? -1 }
     }),
   )
-}
-
-async function fingerprint(url: string): Promise<unknown[]> {
-  const relations = await query<{ schema: string; name: string; kind: string }>(url, RELATIONS)
-  const hashes: unknown[] = []
-  for (const { schema, name, kind } of relations) {
-    const from = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
-    const state =
-      kind === 'S'
-        ? `SELECT last_value, is_called FROM ${from}`
-        : `SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM ${from} t`
-    hashes.push([name, ...(await query(url, state))])
-  }
-  const objects = await query(url, 'SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid')
-  return [...hashes, objects]
 }
 
 function sorted(tables: { schema: string; name: string; rows: number }[]) {
