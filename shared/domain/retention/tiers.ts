@@ -27,11 +27,10 @@ export function cascade(tiers: readonly Tier[], backups: readonly RetentionInput
       placements.set(backup, { fate, tier, bucket: bucketOf(tier.per, backup) })
     const { seated, beaten } = seat(tier, residents.get(index) ?? [], arrivals)
     const { staying, leaving } = splitByCount(seated, tier.keep)
-    const isLast = index === tiers.length - 1
     for (const backup of beaten) place(backup, 'beaten')
     for (const backup of staying) place(backup, 'seated')
     for (const backup of leaving) place(backup, 'outnumbered')
-    arrivals = isLast ? [] : leaving.filter((backup) => !isPinned(backup)).reverse()
+    arrivals = leaving.filter((backup) => !isPinned(backup)).reverse()
   }
   return placements
 }

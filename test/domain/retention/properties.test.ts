@@ -41,7 +41,7 @@ const label = fc.option(fc.constantFrom(...PERIODS.map((per) => `per-${per}`), '
 /** Any state whatever, also those that no history leads to. */
 const anyBackup = fc
   .record({
-    hour: hours,
+    hour: fc.oneof(hours, fc.integer({ min: HOURS - 60, max: HOURS })),
     given: fc.record({
       policyClass: fc.oneof(fc.constant('scheduled' as const), fc.constantFrom(...POLICY_CLASSES)),
       standing: fc.oneof(
@@ -59,12 +59,12 @@ const anyBackup = fc
   })
   .map(({ hour, given }) => backupOf(new Date(START_MS + hour * HOUR_MS).toISOString().slice(0, 13), given))
 const anyBackups = fc
-  .array(anyBackup, { maxLength: 60 })
+  .array(anyBackup, { maxLength: 60, size: 'max' })
   .map((backups) => backups.map((backup, index) => ({ ...backup, id: String(index).padStart(3, '0') })))
 
 /** Good and scheduled, in the order in which they were taken, with nothing special about any. */
 const takenBackups = fc
-  .uniqueArray(hours, { minLength: 1, maxLength: 120 })
+  .uniqueArray(hours, { minLength: 1, maxLength: 120, size: 'max' })
   .map((taken) =>
     taken.sort((a, b) => a - b).map((hour) => backupOf(new Date(START_MS + hour * HOUR_MS).toISOString().slice(0, 13))),
   )

@@ -106,6 +106,11 @@ test.each<[string, RetentionInput[], string[]]>([
     ['2026-03-02: daily', '2026-03-03: daily', '2026-03-04: daily'],
   ],
   [
+    'one that is being read waits where it is',
+    [daily('2026-03-02', { leased: true }), daily('2026-03-03'), backupOf('2026-03-04')],
+    ['2026-03-02: daily', '2026-03-03: daily', '2026-03-04: daily'],
+  ],
+  [
     'what has lost its hold goes on',
     [daily('2026-03-02'), daily('2026-03-03'), daily('2026-03-04')],
     ['2026-03-02: weekly', '2026-03-03: daily', '2026-03-04: daily'],
