@@ -21,8 +21,10 @@ export type ProgressUpdate = Partial<Omit<RunProgress, 'updated_at'>>
 /** The life of one run: its lease is renewed while it lasts, and `signal` aborts with the reason when it must end. */
 export interface Life {
   readonly signal: AbortSignal
-  /** Tells how far it is. Any change of bytes or files feeds the watchdog. */
+  /** Tells how far it is. Every report feeds the watchdog: report what has moved. */
   report(update: ProgressUpdate): void
+  /** No more bytes will move. What is left, building indexes for example, takes as long as the deadline allows. */
+  allMoved(): void
   /** From now on nothing but losing the lease ends it: what is being sealed is not cancelled any more. */
   beginSealing(): void
   /** Whether it has come so far: a manifest may lie in the store. */
@@ -37,14 +39,17 @@ export function startLife(options: LifeOptions): Life {
   const startedAt = performance.now()
   let progress: RunProgress | null = null
   let movedAt = startedAt
+  let everythingMoved = false
   let sealing = false
-  let beating: Promise<void> = Promise.resolve()
+  let beating: Promise<void> | null = null
 
   const abort = (
     code: 'RUN_CANCELLED' | 'RUN_FENCED' | 'RUN_STALLED' | 'RUN_DEADLINE' | 'WORKER_STOPPED',
     message: string,
   ) => {
-    if (!controller.signal.aborted) controller.abort(new CofferError(code, `${options.subject}: ${message}`))
+    if (controller.signal.aborted) return
+    movedAt = performance.now()
+    controller.abort(new CofferError(code, `${options.subject}: ${message}`))
   }
   const stopped = () => {
     if (!sealing) abort('WORKER_STOPPED', 'the worker was told to stop')
@@ -52,8 +57,10 @@ export function startLife(options: LifeOptions): Life {
 
   async function beat(): Promise<void> {
     const now = performance.now()
-    if (!sealing && now - movedAt > options.watchdogSeconds * 1000)
-      abort('RUN_STALLED', `no bytes moved for ${options.watchdogSeconds} seconds`)
+    const isQuiet = now - movedAt > options.watchdogSeconds * 1000
+    // It hangs where nothing can interrupt it, on a dead mount for example. Without its lease another worker may take it up.
+    if (isQuiet && (sealing || controller.signal.aborted)) return
+    if (isQuiet && !everythingMoved) abort('RUN_STALLED', `no bytes moved for ${options.watchdogSeconds} seconds`)
     if (!sealing && now - startedAt > options.deadlineSeconds * 1000)
       abort('RUN_DEADLINE', `it took longer than its deadline of ${options.deadlineSeconds} seconds`)
     try {
@@ -68,7 +75,9 @@ export function startLife(options: LifeOptions): Life {
 
   const timer = setInterval(
     () => {
-      beating = beating.then(beat)
+      beating ??= beat().finally(() => {
+        beating = null
+      })
     },
     Math.min(BEAT_MS, (options.leaseSeconds * 1000) / 3),
   )
@@ -78,17 +87,20 @@ export function startLife(options: LifeOptions): Life {
   return {
     signal: controller.signal,
     report(update) {
-      const before = progress
+      movedAt = performance.now()
       progress = {
-        plain_bytes: update.plain_bytes ?? before?.plain_bytes ?? 0,
-        stored_bytes: update.stored_bytes ?? before?.stored_bytes ?? 0,
-        expected_bytes: update.expected_bytes ?? before?.expected_bytes ?? null,
-        files: update.files ?? before?.files ?? null,
+        plain_bytes: update.plain_bytes ?? progress?.plain_bytes ?? 0,
+        stored_bytes: update.stored_bytes ?? progress?.stored_bytes ?? 0,
+        expected_bytes: update.expected_bytes ?? progress?.expected_bytes ?? null,
+        files: update.files ?? progress?.files ?? null,
         updated_at: options.clock().toISOString(),
       }
-      if (hasMoved(before, progress)) movedAt = performance.now()
+    },
+    allMoved() {
+      everythingMoved = true
     },
     beginSealing() {
+      movedAt = performance.now()
       sealing = true
     },
     get isSealing() {
@@ -101,8 +113,3 @@ export function startLife(options: LifeOptions): Life {
     },
   }
 }
-
-const hasMoved = (before: RunProgress | null, after: RunProgress) =>
-  before?.plain_bytes !== after.plain_bytes ||
-  before.stored_bytes !== after.stored_bytes ||
-  before.files !== after.files

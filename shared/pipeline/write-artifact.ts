@@ -23,7 +23,7 @@ export interface WriteArtifactOptions {
   signal?: AbortSignal
   expectedSize?: number
   storageClass?: string
-  /** Called after every chunk that moved, on either side. */
+  /** Called after every chunk that moved, on either side, and while the store reads it back. */
   onProgress?: (progress: Progress) => void
 }
 
@@ -62,7 +62,7 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<Writ
     report()
   })
   try {
-    const written = await store.write(key, body, writeOptions(options))
+    const written = await store.write(key, body, { ...writeOptions(options), onReadBack: report })
     if (written.size !== stored.size) {
       throw new CofferError('STORE_UNREACHABLE', `the store holds ${written.size} of ${stored.size} bytes of ${key}`)
     }

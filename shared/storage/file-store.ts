@@ -31,19 +31,19 @@ export class FileStore implements Store {
     const source = pullBody(body, options.signal ?? new AbortController().signal)
     try {
       assertKey(key)
-      return await this.#writeFrom(source, key, options.signal)
+      return await this.#writeFrom(source, key, options)
     } finally {
       await source.close()
     }
   }
 
-  async #writeFrom(source: PulledBody, key: string, signal: AbortSignal | undefined): Promise<WrittenObject> {
+  async #writeFrom(source: PulledBody, key: string, options: WriteOptions): Promise<WrittenObject> {
     const path = this.#path(key)
     const pending = join(dirname(path), pendingName(basename(path), randomBytes(16).toString('hex')))
     const { handle, folders } = await this.#openPending(pending)
     try {
-      const size = await fillAndProve(handle, pending, key, source)
-      signal?.throwIfAborted()
+      const size = await fillAndProve(handle, pending, key, source, options)
+      options.signal?.throwIfAborted()
       reached('before-complete', { key })
       await onDisk('rename to', path, () => rename(pending, path))
       for (const folder of folders) await syncFolder(folder)
@@ -170,7 +170,13 @@ export class FileStore implements Store {
 }
 
 /** Writes the body, syncs it, reads it back and compares; returns its size. Closes the handle. */
-async function fillAndProve(handle: FileHandle, path: string, key: string, source: PulledBody): Promise<number> {
+async function fillAndProve(
+  handle: FileHandle,
+  path: string,
+  key: string,
+  source: PulledBody,
+  { signal, onReadBack }: WriteOptions,
+): Promise<number> {
   try {
     const sent = createHash('sha256')
     let size = 0
@@ -183,7 +189,11 @@ async function fillAndProve(handle: FileHandle, path: string, key: string, sourc
     await onDisk('sync', path, () => handle.sync())
     const held = createHash('sha256')
     const heldSize = (await handle.stat()).size
-    for await (const chunk of readFully(handle, path, 0, heldSize - 1)) held.update(chunk)
+    for await (const chunk of readFully(handle, path, 0, heldSize - 1)) {
+      signal?.throwIfAborted()
+      held.update(chunk)
+      onReadBack?.()
+    }
     if (heldSize !== size || held.digest('hex') !== sent.digest('hex')) {
       throw new CofferError('STORE_MISMATCH', `${path} does not hold the ${size} bytes that were written to it`)
     }

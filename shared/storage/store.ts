@@ -15,6 +15,8 @@ export interface WriteOptions {
   /** Overrides the store's default class (`s3://` only); the empty string asks for none. */
   storageClass?: string
   contentType?: string
+  /** Called for every piece that the store reads back to compare it (`file://` only), which takes about as long as the writing. */
+  onReadBack?: () => void
 }
 
 export interface WrittenObject {

@@ -32,6 +32,19 @@ const write = (source: AsyncIterable<Uint8Array>, more: Partial<WriteArtifactOpt
 const read = (record: ArtifactRecord, identities = [pair.identity]) =>
   drain(readArtifact({ store, record, identities }))
 
+test('progress is reported while the store reads the artifact back, which takes as long as writing it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'coffer-artifact-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const storedBytes: number[] = []
+  const { record } = await write(inPieces(sampleBytes(MIB), 100_000), {
+    store: new FileStore(folder),
+    onProgress: (progress) => storedBytes.push(progress.storedBytes),
+  })
+  expect(storedBytes.filter((bytes) => bytes === record.stored_size).length).toBeGreaterThan(
+    record.stored_size / (256 * 1024),
+  )
+})
+
 describe('a whole artifact', () => {
   const plain = sampleBytes(7 * MIB + 12_345)
   let folder: string

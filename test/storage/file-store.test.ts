@@ -53,6 +53,25 @@ test('a write that fails leaves no folder either', async () => {
   expect(await readdir(folder)).toEqual([])
 })
 
+test('what is read back after the writing is shown as it goes, and can be interrupted', async () => {
+  const { folder, store } = await startFolder()
+  let pieces = 0
+  await store.write('a/object', one(Buffer.alloc(MIB)), { onReadBack: () => pieces++ })
+  expect(pieces).toBe(4)
+
+  const cancel = new AbortController()
+  const written = store.write('a/other', one(Buffer.alloc(MIB)), {
+    signal: cancel.signal,
+    onReadBack: () => {
+      pieces++
+      cancel.abort(new Error('cancelled'))
+    },
+  })
+  await expect(written).rejects.toThrow('cancelled')
+  expect(pieces).toBe(5)
+  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/object'])
+})
+
 test('writers never trip over folders that vanish under them', async () => {
   const { folder, store } = await startFolder()
   let isDone = false

@@ -34,4 +34,5 @@ async function* counted(source: AsyncIterable<Buffer>, life: Life): AsyncIterabl
     life.report({ plain_bytes: bytes })
     yield chunk
   }
+  life.allMoved()
 }
