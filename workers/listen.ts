@@ -15,21 +15,26 @@ const PROCESSORS: Record<QueueName, Process> = {
 }
 
 export interface Listeners {
-  /** Takes no more jobs, and waits for those under way, as long as the operator allows. */
+  /** Resolves when all of them listen. Waits for Redis as long as it takes. */
+  readonly ready: Promise<void>
+  /** Takes no more jobs, and waits for those under way. */
   close(): Promise<void>
 }
 
 /** Answers the bells of every queue. */
-export async function listen(context: WorkerContext): Promise<Listeners> {
+export function listen(context: WorkerContext): Listeners {
   const connection = new Redis(context.config.COFFER_REDIS_URL, { maxRetriesPerRequest: null })
   connection.on('error', (error: Error) => context.log.warn({ err: error }, 'Redis'))
   const workers = Object.entries(PROCESSORS).map(([queue, process]) => listenTo(context, connection, queue, process))
-  await Promise.all(workers.map((worker) => worker.waitUntilReady()))
+  let isReady = false
+  const ready = Promise.all(workers.map((worker) => worker.waitUntilReady())).then(() => {
+    isReady = true
+  })
   return {
+    ready,
     async close() {
-      const grace = context.config.COFFER_STOP_SECONDS * 1000
-      const closed = Promise.all(workers.map((worker) => worker.close()))
-      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, grace).unref())])
+      // One that has never heard a bell has no jobs to wait for, and would wait for Redis.
+      await Promise.all(workers.map((worker) => worker.close(!isReady)))
       connection.disconnect()
     },
   }

@@ -45,17 +45,16 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
     periodically('the sweep', config.COFFER_SWEEP_SECONDS, log, () => sweepStores(context)),
   ])
     scope.defer(() => tick.close())
-  const listeners = await listen(context)
+  const listeners = listen(context)
   scope.defer(() => listeners.close())
-  log.info('worker ready')
-  await new Promise<void>((resolve) => {
-    if (stop.aborted) resolve()
-    stop.addEventListener('abort', () => resolve(), { once: true })
-  })
+  const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
+  await Promise.race([listeners.ready.then(() => log.info('worker ready')), stopped])
+  await stopped
   log.info('worker stops: its runs go back to the queue')
 }
 
-function stopOnSignal(log: Logger): AbortSignal {
+/** After the first signal all has so many seconds to end. What has not by then is taken up by another worker when its lease has lapsed. */
+function stopOnSignal(log: Logger, graceSeconds: number): AbortSignal {
   const controller = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
@@ -63,6 +62,7 @@ function stopOnSignal(log: Logger): AbortSignal {
         log.warn('second signal: the worker ends at once')
         process.exit(1)
       }
+      setTimeout(() => process.exit(), graceSeconds * 1000).unref()
       controller.abort()
     })
   return controller.signal
@@ -71,8 +71,8 @@ function stopOnSignal(log: Logger): AbortSignal {
 try {
   const config = loadWorkerConfig(process.env)
   const log = openLog('worker', config.COFFER_LOG_LEVEL)
-  await work(config, log, stopOnSignal(log))
-  // A transfer that did not end in time must not keep the process: its lease lapses, and another worker takes the run up.
+  await work(config, log, stopOnSignal(log, config.COFFER_STOP_SECONDS))
+  // What can't be interrupted, a read of a dead mount for example, must not keep the process.
   process.exit()
 } catch (thrown) {
   const error = toCofferError(thrown)

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { startTestCoffer } from '../support/coffer.ts'
+import { startS3Server } from '../support/s3-server/server.ts'
+import { startProcess } from '../support/worker-process.ts'
+
+test('F8 a worker that waits for a Redis that is away stops when it is told to', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = startProcess('workers/main.ts', {
+    env: { ...coffer.env, COFFER_REDIS_URL: 'redis://127.0.0.1:1' },
+  })
+  await worker.line(({ msg }) => msg === 'Redis')
+  expect(await worker.stop()).toBe(0)
+})
+
+test('F8 a worker whose sweep hangs on a store stops within the time that it is given', async () => {
+  await using s3 = await startS3Server()
+  await using coffer = await startTestCoffer({ s3, env: { COFFER_STOP_SECONDS: '0.5' } })
+  const list = s3.fault({ op: 'ListObjectsV2', kind: 'stall', when: 'before-headers' })
+  const worker = await coffer.worker()
+  await list.struck
+  expect(await worker.stop()).toBe(0)
+})
