@@ -14,6 +14,7 @@ const ANSWER_DEADLINE_MS = 5_000
 const SAFE_ACTIONS = [
   /^PUT \/api\/queues\/[^/]+\/[^/]+\/(retry|promote|clean)$/,
   /^PUT \/api\/queues\/[^/]+\/retry\/failed$/,
+  /^PUT \/api\/queues\/[^/]+\/clean\/(completed|failed)$/,
   /^PUT \/api\/queues\/[^/]+\/promote$/,
 ]
 

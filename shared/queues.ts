@@ -16,7 +16,7 @@ export interface Bell {
   queue: QueueName
   /** `<row id>-<attempt>`: the same bell rung twice is one job. */
   jobId: string
-  /** For people who read Bull Board: `live · shop · DEFAULT`. */
+  /** For people who read Bull Board: `shop/live:DEFAULT`. */
   name: string
   data: JobData
   delayMs: number

@@ -21,10 +21,9 @@ const table = (backups: readonly RecentBackup[]) =>
     <table>
       <thead>
         <tr>
-          <th>Created</th>
           <th>Environment</th>
           <th>Result</th>
-          <th>Progress</th>
+          <th>Created</th>
           <th>Size</th>
           <th>Notes</th>
           <th>Id</th>
@@ -39,15 +38,14 @@ const table = (backups: readonly RecentBackup[]) =>
 function row(backup: RecentBackup): Html {
   const result = backup.success ?? backup.state
   return html`<tr>
+    <td>${backup.application}/${backup.environment}</td>
+    <td><span class="${result}">${result}</span> ${progress(backup)}${problem(backup)}</td>
     <td>
       ${backup.created_at
         .toISOString()
         .replace(/\.\d+Z$/, 'Z')
         .replace('T', ' ')}
     </td>
-    <td>${backup.application} · ${backup.environment}</td>
-    <td class="${result}">${result}</td>
-    <td>${progress(backup)}</td>
     <td class="number">${backup.size === null ? '–' : formatBytes(backup.size)}</td>
     <td class="notes">${backup.notes}</td>
     <td><code>${backup.uuid}</code></td>
@@ -56,9 +54,12 @@ function row(backup: RecentBackup): Html {
 
 function progress({ success, plain_bytes: done, expected_bytes: expected }: RecentBackup): Html | null {
   if (success !== null || done === null) return null
-  if (expected === null || expected <= 0) return html`${formatBytes(done)}`
-  return html`<progress max="${expected}" value="${Math.min(done, expected)}"></progress> ${formatBytes(done)}`
+  // The expectation is a guess, which says nothing any more once it is exceeded.
+  if (expected === null || done >= expected) return html`${formatBytes(done)}`
+  return html`<progress max="${expected}" value="${done}"></progress> ${formatBytes(done)}`
 }
+
+const problem = ({ problem }: RecentBackup) => (problem === null ? null : html`<div class="problem">${problem}</div>`)
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 

@@ -16,6 +16,7 @@ export function renderPage({ title, actor, refreshSeconds, body }: Page): string
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         ${refreshSeconds === null ? null : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`}
+        <link rel="icon" href="data:," />
         <title>${title} · Coffer</title>
         <link rel="stylesheet" href="/assets/coffer.css" />
       </head>

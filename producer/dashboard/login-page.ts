@@ -16,6 +16,7 @@ export const renderLogin = (problem: string | null): string =>
           <input id="token" name="token" type="password" autocomplete="current-password" required autofocus />
           <button>Log in</button>
         </form>
+        <p class="quiet">The first token is the admin's: <code>npm run up</code> prints where it lies.</p>
       </div>
     `,
   })

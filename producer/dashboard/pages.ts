@@ -50,9 +50,8 @@ function tryLogin(producer: Producer, failedLogins: FailedLogins): RequestHandle
       response.redirect(303, '/')
     } catch (error) {
       if (!(error instanceof CofferError) || !['UNAUTHENTICATED', 'TOO_MANY_ATTEMPTS'].includes(error.code)) throw error
-      response
-        .status(error.code === 'UNAUTHENTICATED' ? 401 : 429)
-        .send(renderLogin(`${error.message}: ${error.remedy}`))
+      // The remedies speak of headers, to those who call the API.
+      response.status(error.code === 'UNAUTHENTICATED' ? 401 : 429).send(renderLogin(error.message))
     }
   }
 }

@@ -7,14 +7,15 @@ header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; justify
   border-bottom: 1px solid var(--line); background: light-dark(#fff, #1a2029) }
 nav { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: center }
 a { color: var(--busy) } .brand { font-weight: 650; font-size: 1.15rem; color: inherit; text-decoration: none }
-main { max-width: 70rem; margin: 0 auto; padding: 1.5rem }
+main { max-width: 84rem; margin: 0 auto; padding: 1.5rem }
 h1 { font-size: 1.3rem; margin: 0 0 1rem } .quiet { color: var(--quiet) } .narrow { max-width: 24rem; margin: 10vh auto 0 }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: light-dark(#fff, #1a2029) }
 table { width: 100%; border-collapse: collapse } th, td { padding: .55rem .9rem; text-align: left; white-space: nowrap }
 th { font-weight: 600; font-size: .82rem; color: var(--quiet) } tbody tr { border-top: 1px solid var(--line) }
-td.number { text-align: right; font-variant-numeric: tabular-nums } td.notes { white-space: normal; min-width: 10rem }
+td.number { text-align: right; font-variant-numeric: tabular-nums } td.notes, .problem { white-space: normal; min-width: 10rem } td { vertical-align: top }
+.problem { max-width: 24rem; font-size: .85rem; color: var(--quiet); overflow-wrap: anywhere }
 code { font-size: .82rem; color: var(--quiet) }
-.SUCCESS { color: var(--good) } .FAILURE, .PARTIAL { color: var(--bad) } .RUNNING, .SEALING, .QUEUED { color: var(--busy) }
+.SUCCESS { color: var(--good) } .FAILURE, .PARTIAL { color: var(--bad) } .CANCELLED { color: var(--quiet) } .RUNNING, .SEALING, .QUEUED { color: var(--busy) }
 .error { color: var(--bad) } progress { width: 7rem; vertical-align: middle }
 label { display: block; font-weight: 600; margin-bottom: .3rem }
 input, button { font: inherit; padding: .45rem .7rem; border: 1px solid var(--line); border-radius: 6px; background: transparent; color: inherit }

@@ -15,13 +15,15 @@ export interface RecentBackup {
   plain_bytes: number | null
   /** null: not known for each of its runs. */
   expected_bytes: number | null
+  /** The latest error of its runs that did not succeed, at least until now. */
+  problem: string | null
 }
 
 /** Newest first. */
 export function listRecentBackups(db: Db, scope: Scope, limit: number): Promise<RecentBackup[]> {
   return db.query<RecentBackup>(
     `SELECT b.id AS uuid, a.slug AS application, e.slug AS environment, b.state, b.success, b.notes, b.created_at,
-            s.size, s.plain_bytes, s.expected_bytes
+            s.size, s.plain_bytes, s.expected_bytes, p.problem
        FROM backups b
        JOIN environments e ON e.id = b.environment_id
        JOIN applications a ON a.id = e.application_id
@@ -30,6 +32,11 @@ export function listRecentBackups(db: Db, scope: Scope, limit: number): Promise<
                      CASE WHEN bool_and(progress->>'expected_bytes' IS NOT NULL)
                           THEN sum((progress->>'expected_bytes')::bigint)::bigint END AS expected_bytes
                 FROM service_instance_backups WHERE backup_id = b.id) s
+       LEFT JOIN LATERAL (
+              SELECT coalesce(error->>'message', error->>'code') AS problem
+                FROM service_instance_backups, jsonb_array_elements(errors) error
+               WHERE backup_id = b.id AND success IS DISTINCT FROM 'SUCCESS' AND state <> 'DELETED'
+               ORDER BY error->>'at' DESC LIMIT 1) p ON true
       WHERE $1::uuid IS NULL OR a.organisation_id = $1
       ORDER BY b.created_at DESC, b.id LIMIT $2`,
     [scope.organisationId, limit],

@@ -44,6 +44,7 @@ test('a login sets a cookie that scripts and other sites never get; a wrong toke
   const wrong = await postLogin(producer, '"><script>')
   expect(wrong.status).toBe(401)
   expect(wrong.text).not.toContain('<script>')
+  expect(wrong.text).toContain('<p class="error" role="alert">the token is unknown or was revoked</p>')
   const right = await postLogin(producer, producer.place.adminToken)
   expect([right.status, right.headers.get('location')]).toEqual([303, '/'])
   expect(right.headers.get('set-cookie')).toMatch(
@@ -123,12 +124,21 @@ test('the first page shows the latest backups with what their notes say, as text
   const session = await loginAs(producer, producer.place.adminToken)
   const page = (await producer.ask('GET', '/', { token: null, headers: session })).text
   expect(page).toContain(backup)
-  expect(page).toContain('shop · live')
+  expect(page).toContain('shop/live')
   expect(page).toContain('&lt;img src=x onerror=alert(1)&gt; &amp; &quot;it&#39;s&quot;')
   expect(page).toContain('<progress max="10485760" value="5242880"></progress> 5.0 MiB')
   expect(page).toContain('1.5 KiB')
   expect(page).toContain('<meta http-equiv="refresh" content="5" />')
   expect(page).not.toContain('canary-4711')
+  expect(page).not.toContain('class="problem"')
+
+  await producer.catalog.query(
+    `UPDATE service_instance_backups SET progress = '{"plain_bytes": 5242880, "expected_bytes": 1}',
+            errors = '[{"at": "2026-01-02", "message": "the later <one>"}, {"at": "2026-01-01", "message": "the first"}]'`,
+  )
+  const later = (await producer.ask('GET', '/', { token: null, headers: session })).text
+  expect(later).toContain('<div class="problem">the later &lt;one&gt;</div>')
+  expect(later).not.toContain('<progress')
 
   const [organisation] = await producer.catalog.query<{ id: string }>(
     `INSERT INTO organisations (id, slug, name, created_at) VALUES (gen_random_uuid(), 'foreign', 'Foreign', now()) RETURNING id`,
@@ -189,6 +199,8 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
     ] as const)
       expect((await act(admin, path, method)).body, path).toMatchObject({ status: 403, code: 'FORBIDDEN' })
     expect((await queue.getJob(id))?.data).toEqual({ id: 'nothing', attempt: 1 })
+    expect((await act(admin, 'clean/delayed')).status).toBe(403)
+    expect((await act(admin, 'clean/failed')).status).toBe(200)
     expect((await act(admin, `${id}/clean`)).status).toBe(204)
     expect(await queue.getJob(id)).toBeUndefined()
   } finally {
