@@ -47,7 +47,7 @@ export function authenticate(producer: Pick<Producer, 'catalog' | 'log'>, failed
     const token = /^(?:token|bearer) +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1]
     response.set('WWW-Authenticate', 'Token realm="coffer"')
     if (token === undefined)
-      throw new CofferError('UNAUTHENTICATED', 'the request has no header "Authorization: Token <token>"')
+      throw new CofferError('UNAUTHENTICATED', 'the request has no Authorization header with a token')
     setActor(request, await login(producer, failedLogins, token, request.ip ?? ''))
     response.removeHeader('WWW-Authenticate')
     next()

@@ -34,7 +34,12 @@ export const FAILURES = {
   SERVICE_UNAVAILABLE: { retry: 'backoff', status: 503, remedy: 'try again; if it lasts, look at /readyz' },
   INTERNAL: { retry: 'backoff', status: 500, remedy: 'look for the request id in the log of the process' },
 
-  CONNECTION_INVALID: { retry: 'never', status: 422, remedy: 'correct the connection of the service instance' },
+  CONNECTION_INVALID: {
+    retry: 'never',
+    status: 422,
+    remedy:
+      'correct the connection: postgres://<user>:<password>@<host>:<port>/<database> with special characters percent-encoded, or file:///<folder>',
+  },
   CONNECTION_REFUSED_BY_POLICY: {
     retry: 'never',
     status: 422,

@@ -36,7 +36,8 @@ async function requireAllowed(root: string, policy: RootPolicy): Promise<void> {
   const allowedRoots = await Promise.all(policy.allowedRoots.map(realPathOfAny))
   const forbidden = await Promise.all(policy.forbidden.map(realPathOfAny))
   const allowed = allowedRoots.filter((folder) => isUnder(root, folder)).sort((a, b) => b.length - a.length)[0]
-  if (allowed === undefined) throw refused(root, 'does not lie under an allowed root')
+  if (allowed === undefined)
+    throw refused(root, `does not lie under an allowed root (${allowedRoots.join(', ') || 'there is none'})`)
   for (const path of forbidden) {
     if (path !== root && isUnder(path, root)) throw refused(root, `contains ${path}, which is Coffer's own`)
     const isDeeperAllowed = allowed !== path && isUnder(allowed, path)

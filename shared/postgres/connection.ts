@@ -31,9 +31,7 @@ const DEFAULT_PORT = 5432
 export function parsePostgresUrl(url: string): PostgresConnection {
   const parts = SHAPE.exec(url)?.groups
   if (!parts || hasControlCharacter(url)) {
-    throw invalid(
-      'does not read postgres://user:password@host:port/database with the special characters of each part percent-encoded',
-    )
+    throw invalid('lacks its form, or special characters in one of its parts are not percent-encoded')
   }
   const host = parts['host']?.replace(/^\[|\]$/g, '') ?? ''
   if (!host.includes(':') && !HOST_NAME.test(host)) {
