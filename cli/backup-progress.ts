@@ -37,10 +37,10 @@ function runningParts({ state, attempt, progress }: ServiceInstanceBackup, rate:
 /** Share, bytes, rate and files so far, short enough for a narrow terminal. */
 export function progressParts(progress: RunProgress, rate: number | null): string[] {
   const { plain_bytes: bytes, expected_bytes: expected, files } = progress
+  // The expectation is the size of the last backup: a guess, which says nothing any more once it is exceeded.
+  const isGuessed = typeof expected === 'number' && bytes < expected
   return [
-    // The expectation is a guess, so it is never shown as reached before the end.
-    ...(expected ? [formatShare(Math.min(bytes / expected, 0.99))] : []),
-    expected ? formatBytesOf(bytes, expected) : formatBytes(bytes),
+    ...(isGuessed ? [formatShare(bytes / expected), formatBytesOf(bytes, expected)] : [formatBytes(bytes)]),
     ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
     ...(typeof files === 'number' ? [formatCount(files, 'file')] : []),
   ]

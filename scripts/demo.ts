@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { styleText } from 'node:util'
 import { coffer, type CofferCommand } from './demo/coffer-command.ts'
 import { borrowUp } from './demo/borrow-up.ts'
 import { createSampleDatabase } from './demo/sample-database.ts'
@@ -10,7 +11,7 @@ import { compare, take, type Fingerprint } from './demo/fingerprint.ts'
 import { demoServerUrl } from './demo/server-url.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..')
-const say = (text: string) => process.stdout.write(`\n\x1b[1m${text}\x1b[0m\n`)
+const say = (text: string) => process.stdout.write(`\n${styleText('bold', text, { stream: process.stdout })}\n`)
 
 /** A sample application, backed up, lost and restored, with the proof. Everything it makes is its own, and goes at the end but the backup. */
 async function demo(env: NodeJS.ProcessEnv): Promise<boolean> {
