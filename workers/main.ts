@@ -12,7 +12,7 @@ import { listen } from './listen.ts'
 import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
 import { periodically } from './tick/periodically.ts'
-import { reconcile } from './tick/reconcile.ts'
+import { reconcile, settle } from './tick/reconcile.ts'
 import { sweepStores } from './tick/sweep.ts'
 
 /** Runs one worker until it is told to stop. Everything is closed newest first: listeners, ticks, ringer, queues, stores, catalog. */
@@ -42,6 +42,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
   }
   for (const tick of [
     periodically('the reconciler', config.COFFER_RECONCILE_SECONDS, log, () => reconcile(context)),
+    periodically('the settler', config.COFFER_RECONCILE_SECONDS, log, () => settle(context)),
     periodically('the sweep', config.COFFER_SWEEP_SECONDS, log, () => sweepStores(context)),
   ])
     scope.defer(() => tick.close())

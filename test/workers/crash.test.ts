@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createBackup } from '../../shared/catalog/backups.ts'
 import { MANIFEST_NAME } from '../../shared/domain/manifest.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
@@ -106,3 +107,33 @@ test.each(['mid-part', 'before-manifest', 'after-manifest'])(
     await source.drop()
   },
 )
+
+test('a lapsed run whose store does not answer keeps no bell of others from being rung', async () => {
+  await using s3 = await startS3Server()
+  await using coffer = await startTestCoffer({ s3 })
+  const source = await createTestDatabase()
+  await coffer.addService('DATABASE', source.url)
+  const { uuid } = await coffer.backup()
+  await (
+    await coffer.worker({ killAt: 'before-manifest' })
+  ).ended
+  const settling = s3.fault({ op: 'HeadObject', key: 'manifest\\.json$', kind: 'stall', when: 'before-headers' })
+  await coffer.worker({ env: { COFFER_SWEEP_SECONDS: '3600' } })
+  await settling.struck
+
+  const second = await coffer.addService('DATABASE', source.url, 'SECOND')
+  // Nobody rings for it but the reconciler.
+  const other = await createBackup(coffer.catalog, {
+    environmentId: coffer.environmentId,
+    services: [second],
+    trigger: 'MANUAL',
+    notes: '',
+    scheduledForDeletionAt: null,
+    maxTries: 3,
+    scope: { organisationId: null },
+    now: new Date(),
+  })
+  expect((await coffer.ended(other.uuid)).success).toBe('SUCCESS')
+  expect((await coffer.parts(uuid))[0]).toMatchObject({ state: 'SEALING' })
+  await source.drop()
+})

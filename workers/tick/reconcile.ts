@@ -6,16 +6,21 @@ import type { WorkerContext } from '../run-processor.ts'
 import { settleLapsedRuns } from '../settle.ts'
 
 /**
- * Makes true what should be true by now, from the catalog alone: attempts of dead workers are settled, bells that Redis lost are rung
- * again. Every worker calls it; an advisory lock lets one of them do the work.
+ * Makes true what should be true by now, from the catalog alone: restores of dead workers are ended, bells that Redis lost are rung again.
+ * Every worker calls it; an advisory lock lets one of them do the work.
  */
 export async function reconcile(context: WorkerContext): Promise<void> {
   await context.catalog.exclusively('coffer reconcile', async () => {
-    await settleLapsedRuns(context)
     await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
     await ringEverythingDue(context.catalog)
   })
   context.ringer.nudge()
+}
+
+/** Settles the attempts of dead workers. Apart from the rest, since it waits for their stores. */
+export async function settle(context: WorkerContext): Promise<void> {
+  const settled = await context.catalog.exclusively('coffer settle', () => settleLapsedRuns(context))
+  if (settled) context.ringer.nudge()
 }
 
 const abandoned = (attempt: number, now: Date) =>
