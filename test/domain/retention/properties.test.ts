@@ -31,10 +31,12 @@ const policies = fc
   )
 
 const hours = fc.integer({ min: 0, max: HOURS })
-const sometimes = fc.integer({ min: 0, max: 5 }).map((number) => number === 0)
-const date = fc.option(
+const mostly = <T>(usual: T, other: fc.Arbitrary<T>) =>
+  fc.oneof({ arbitrary: fc.constant(usual), weight: 11 }, { arbitrary: other, weight: 1 })
+const sometimes = mostly(false, fc.constant(true))
+const date = mostly<Date | null>(
+  null,
   hours.map((hour) => new Date(START_MS + (hour + HOURS / 2) * HOUR_MS)),
-  { freq: 8 },
 )
 const label = fc.option(fc.constantFrom(...PERIODS.map((per) => `per-${per}`), 'of another policy'))
 
