@@ -11,6 +11,7 @@ import { endProcess, type ProcessMark } from './services/processes.ts'
 import { readRunRecord, removeRunRecord, updateRunRecord } from './services/run-record.ts'
 import { untilHealthy } from './up/address.ts'
 import { holdFolder } from './up/exclusive.ts'
+import { keepServers } from './up/keep-servers.ts'
 import { openKeys, type Keys } from './up/keys.ts'
 import { startPrograms, type Programs } from './up/programs.ts'
 import { listenForStop, type StopSignals } from './up/signals.ts'
@@ -35,6 +36,8 @@ async function up(given: Given, workerCount: number, signals: StopSignals, write
   const services = await ensureServices({ mode: 'up', dataDir, env: given, log: write })
   scope.defer(() => removeRunRecord(dataDir))
   scope.defer(() => services.stop())
+  const keeper = keepServers(() => services.revive())
+  scope.defer(() => keeper.stop())
   const keys = await openKeys(dataDir, given)
   const env = environmentOf(given, dataDir, services, keys)
   await migrate(services.databaseUrl, () => undefined)
@@ -45,8 +48,8 @@ async function up(given: Given, workerCount: number, signals: StopSignals, write
   const surroundings = { cwd: CHECKOUT, write, record, forced: signals.force }
   const programs = await startPrograms(given, env, workerCount, surroundings)
   scope.defer(() => programs.stop())
-  await Promise.race([stopped, announce(programs, dataDir, env, keys, signals, write)])
-  await Promise.race([stopped, programs.givenUp])
+  await Promise.race([stopped, keeper.givenUp, announce(programs, dataDir, env, keys, signals, write)])
+  await Promise.race([stopped, keeper.givenUp, programs.givenUp])
 }
 
 async function announce(

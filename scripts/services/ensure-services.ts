@@ -22,6 +22,8 @@ export interface ServiceRequest {
 export interface Services {
   databaseUrl: string
   redisUrl: string
+  /** Starts again what was started here and has died. @throws CofferError when that fails */
+  revive(): Promise<void>
   /** Stops Redis, then PostgreSQL; leaves servers that were given alone. May run twice. */
   stop(): Promise<void>
 }
@@ -52,7 +54,10 @@ export async function ensureServices(request: ServiceRequest): Promise<Services>
     started.push(postgres)
     const redis = await ensureRedis(request, openPlace)
     started.push(redis)
-    return { databaseUrl: postgres.url, redisUrl: redis.url, stop }
+    const revive = async (): Promise<void> => {
+      for (const server of started) await server.revive?.()
+    }
+    return { databaseUrl: postgres.url, redisUrl: redis.url, revive, stop }
   } catch (error) {
     await stop()
     throw error

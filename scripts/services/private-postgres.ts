@@ -10,7 +10,9 @@ import {
   launch,
   logTail,
   newPassword,
+  portForRetry,
   recordServer,
+  reviveServer,
   type RunningServer,
   type ServerPlace,
 } from './private-server.ts'
@@ -41,15 +43,19 @@ export async function startPrivatePostgres(place: ServerPlace, binaries: Postgre
     await stopPrivatePostgres({ ...place, disposable: true })
     for (let attempt = 1; !(await start(place, binaries, folder, settings)); attempt++) {
       if (attempt === START_ATTEMPTS) throw startFailed(place)
-      // Another program may have taken the port meanwhile.
-      settings = { ...settings, port: await freePort() }
+      settings = { ...settings, port: await portForRetry(settings.port) }
       updateServerSettings(place.dataDir, { postgres: settings })
     }
   }
-  const stop = (): Promise<void> => stopPrivatePostgres(place)
-  if (place.disposable) return { url: urlOf(settings, SUPERUSER, settings.password, 'postgres'), stop }
-  await ensureOwner(settings)
-  return { url: urlOf(settings, OWNER, settings.ownerPassword, OWNER), stop }
+  if (!place.disposable) await ensureOwner(settings)
+  const url = place.disposable
+    ? urlOf(settings, SUPERUSER, settings.password, 'postgres')
+    : urlOf(settings, OWNER, settings.ownerPassword, OWNER)
+  return {
+    url,
+    stop: () => stopPrivatePostgres(place),
+    revive: () => reviveServer(place, 'postgres', url, () => startPrivatePostgres(place, binaries)),
+  }
 }
 
 /** SIGINT ends the sessions and writes everything out; SIGQUIT ends at once, and the next start recovers. */

@@ -9,7 +9,9 @@ import {
   launch,
   logTail,
   newPassword,
+  portForRetry,
   recordServer,
+  reviveServer,
   type RunningServer,
   type ServerPlace,
 } from './private-server.ts'
@@ -30,11 +32,16 @@ export async function startPrivateRedis(place: ServerPlace, binary: RedisBinary)
     await stopPrivateRedis({ ...place, disposable: true })
     for (let attempt = 1; !(await start(place, binary, settings)); attempt++) {
       if (attempt === START_ATTEMPTS) throw startFailed(place)
-      settings = { ...settings, port: await freePort() }
+      settings = { ...settings, port: await portForRetry(settings.port) }
       updateServerSettings(place.dataDir, { redis: settings })
     }
   }
-  return { url: urlOf(settings), stop: () => stopPrivateRedis(place) }
+  const url = urlOf(settings)
+  return {
+    url,
+    stop: () => stopPrivateRedis(place),
+    revive: () => reviveServer(place, 'redis', url, () => startPrivateRedis(place, binary)),
+  }
 }
 
 export function stopPrivateRedis(place: Pick<ServerPlace, 'dataDir' | 'disposable'>): Promise<void> {

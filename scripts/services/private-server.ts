@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CofferError } from '../../shared/errors.ts'
 import type { ServerUser } from './folders.ts'
-import { endProcess, markProcess, type ProcessMark } from './processes.ts'
+import { endProcess, isRunning, markProcess, type ProcessMark } from './processes.ts'
 import { readRunRecord, updateRunRecord } from './run-record.ts'
 
 /** Where private servers live and how they are seen. */
@@ -23,24 +23,36 @@ export interface ServerPlace {
 export interface RunningServer {
   url: string
   stop(): Promise<void>
+  /**
+   * Starts a private server again if it has died.
+   * @throws CofferError when it does not start, or only at another address than its clients know
+   */
+  revive?(): Promise<void>
 }
 
 const START_TIMEOUT_MS = 60_000
+const RETRY_PAUSE_MS = 300
 
 export function newPassword(): string {
   return randomBytes(24).toString('base64url')
 }
 
-/** A port of the loopback that nobody listens on now. */
-export function freePort(): Promise<number> {
+/** A port of the loopback that nobody listens on now: the wished one if it can be had. */
+export function freePort(wished = 0): Promise<number> {
   return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
+    const probe = createServer().once('error', (error) => (wished === 0 ? reject(error) : resolve(freePort())))
+    probe.listen(wished, '127.0.0.1', () => {
       const address = probe.address()
       const port = typeof address === 'object' && address !== null ? address.port : 0
       probe.close(() => resolve(port))
     })
   })
+}
+
+/** The port for another try after a start that failed: the same, unless a stranger sits there. What a killed server left may need a moment to go. */
+export async function portForRetry(port: number): Promise<number> {
+  await delay(RETRY_PAUSE_MS)
+  return freePort(port)
 }
 
 export interface Launch {
@@ -93,6 +105,21 @@ export function logTail(logFile: string): string {
 
 export function recordServer(place: ServerPlace, name: string, mark: ProcessMark): void {
   updateRunRecord(place.dataDir, (run) => ({ ...run, processes: { ...run.processes, [name]: mark } }))
+}
+
+/** Starts the recorded server again if its process is gone; those who use it know no other address than `url`. */
+export async function reviveServer(
+  place: ServerPlace,
+  name: string,
+  url: string,
+  start: () => Promise<RunningServer>,
+): Promise<void> {
+  const mark = readRunRecord(place.dataDir).processes[name]
+  if (mark !== undefined && isRunning(mark)) return
+  place.log(`${name} has died: starting it again`)
+  const revived = await start()
+  if (revived.url !== url) throw new CofferError('INTERNAL', `${name} died, and another program has taken its port`)
+  place.log(`${name} runs again`)
 }
 
 /** Ends the server that the run record names, if it still runs, and strikes it out. May run twice. */

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isRunning } from '../../scripts/services/processes.ts'
-import { readRunRecord } from '../../scripts/services/run-record.ts'
+import { readRunRecord, readServerSettings } from '../../scripts/services/run-record.ts'
+import { until } from '../support/until.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
 let dataDir: string
@@ -68,6 +69,21 @@ test('a second one in the same data folder says where the first is, fails, and l
   expect({ code, said }).toEqual({ code: 1, said: expect.stringContaining(`already runs in`) as string })
   expect(said).toContain(url)
   expect(Object.values(processes).map(isRunning)).toEqual([true, true, true, true])
+})
+
+test('servers that are killed are started again where producer and workers look for them', async () => {
+  const before = readRunRecord(dataDir)
+  const settings = readServerSettings(dataDir)
+  const servers = ['redis', 'postgres'] as const
+  for (const name of servers) process.kill(before.processes[name]?.pid ?? 0, 'SIGKILL')
+  await until(() => {
+    const now = readRunRecord(dataDir).processes
+    return Promise.resolve(servers.every((name) => now[name] && now[name].pid !== before.processes[name]?.pid))
+  })
+  await until(async () => (await fetch(`${before.url}/readyz`)).ok)
+  expect(readServerSettings(dataDir)).toEqual(settings)
+  const now = readRunRecord(dataDir).processes
+  expect([now['producer'], now['worker-1']]).toEqual([before.processes['producer'], before.processes['worker-1']])
 })
 
 test('a SIGTERM stops producer, workers and servers, and leaves the data', async () => {
