@@ -19,17 +19,19 @@ export async function readText(store: Store, key: string): Promise<string | null
 }
 
 /**
- * Discards an attempt that ended without a seal. Where no manifest can have been written, leftovers are harmless and a store that is away
- * stops nothing: the sweep deletes them later. Where one may lie there, it must be gone before the next attempt.
+ * Discards an attempt that ended without a seal. A manifest that may lie there must be gone before the next attempt; all else is harmless,
+ * and a store that is away, or does not let us list or delete, stops nothing: the sweep deletes it later.
  */
 export async function discardOrLeave(
   { stores, log }: { stores: Stores; log: Logger },
   attempt: { id: string; keyPrefix: string; storeUrl: string; mayHaveManifest: boolean },
 ): Promise<void> {
+  const store = stores.open(attempt.storeUrl)
+  const manifest = `${attempt.keyPrefix}${MANIFEST_NAME}`
+  if (attempt.mayHaveManifest && (await store.head(manifest))) await store.delete(manifest)
   try {
-    await discardAttempt(stores.open(attempt.storeUrl), attempt.keyPrefix)
+    await discardAttempt(store, attempt.keyPrefix)
   } catch (error) {
-    if (attempt.mayHaveManifest) throw error
     log.warn({ run: attempt.id, err: error }, 'leftovers of an attempt stay in the store until the sweep')
   }
 }

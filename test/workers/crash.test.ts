@@ -41,6 +41,7 @@ describe.each(['file', 's3'] as const)('F1 a worker that is killed, %s store', (
     await doomed.ended
     expect(doomed.output()).toContain(`SIGKILL at ${step}`)
     expect(doomed.child.signalCode).toBe('SIGKILL')
+    expect(doomed.output()).not.toContain('run sealed')
 
     await coffer.worker()
     const backup = await coffer.ended(uuid)
@@ -137,3 +138,24 @@ test('a lapsed run whose store does not answer keeps no bell of others from bein
   expect((await coffer.parts(uuid))[0]).toMatchObject({ state: 'SEALING' })
   await source.drop()
 })
+
+test.each(['ListMultipartUploads', 'DeleteObject'])(
+  'a lapsed run is settled though the store refuses %s, since no manifest lies there',
+  async (op) => {
+    await using s3 = await startS3Server()
+    await using coffer = await startTestCoffer({ s3 })
+    const source = await createTestDatabase()
+    await coffer.addService('DATABASE', source.url)
+    const { uuid } = await coffer.backup()
+    await (
+      await coffer.worker({ killAt: 'before-manifest' })
+    ).ended
+    s3.fault({ op, kind: 'status', status: 403, code: 'AccessDenied', times: 1_000 })
+
+    await coffer.worker()
+    expect((await coffer.ended(uuid)).success).toBe('SUCCESS')
+    const manifests = (await coffer.objects()).filter((key) => key.endsWith(MANIFEST_NAME))
+    expect(manifests).toEqual([expect.stringMatching(/\.2\/manifest\.json$/)])
+    await source.drop()
+  },
+)

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { startTestCoffer } from '../support/coffer.ts'
+import { createTestDatabase } from '../support/databases.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
+import { fillTable } from '../support/sample-data.ts'
 import { startProcess } from '../support/worker-process.ts'
 
 test('F8 a worker that waits for a Redis that is away stops when it is told to', async () => {
@@ -19,4 +21,28 @@ test('F8 a worker whose sweep hangs on a store stops within the time that it is 
   const worker = await coffer.worker()
   await list.struck
   expect(await worker.stop()).toBe(0)
+})
+
+test.each([
+  ['after-claim', 'QUEUED'],
+  ['mid-part', 'QUEUED'],
+  ['before-complete', 'QUEUED'],
+  ['after-complete', 'QUEUED'],
+  ['before-manifest', 'COMPLETED'],
+  ['after-manifest', 'COMPLETED'],
+])('F8 SIGTERM at %s leaves the run %s, no try spent, and nothing half stored', async (step, state) => {
+  await using s3 = await startS3Server()
+  await using coffer = await startTestCoffer({ s3 })
+  const source = await createTestDatabase()
+  await fillTable(source.url, 40_000, 960)
+  await coffer.addService('DATABASE', source.url)
+  const worker = await coffer.worker({ killAt: step, env: { COFFER_TEST_SIGNAL: 'SIGTERM' } })
+  const { uuid } = await coffer.backup()
+  await worker.ended
+
+  expect(worker.child.exitCode).toBe(0)
+  expect(await coffer.parts(uuid)).toMatchObject([{ state, attempt: 1, errors: [] }])
+  expect(await coffer.objects()).toHaveLength(state === 'QUEUED' ? 0 : 3)
+  expect(await Array.fromAsync(coffer.store.pendingUploads(''))).toEqual([])
+  await source.drop()
 })
