@@ -5,7 +5,7 @@ import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
 import { ensureDefaultPlan } from '../shared/catalog/plans.ts'
-import { ensureDefaultStore, storeUrl } from '../shared/catalog/stores.ts'
+import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
@@ -17,6 +17,7 @@ import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
+import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
 import type { ProducerSettings } from './producer.ts'
 
@@ -43,7 +44,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   const stores = opened.use(openStores())
   const defaultStore = stores.open(config.COFFER_STORAGE_URL)
   const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
-  await prepareCatalog(catalog, config, clock())
+  await prepareCatalog(catalog, defaultStore, config, clock())
 
   const queues = openQueues(config.COFFER_REDIS_URL, warn)
   opened.defer(() => queues.close())
@@ -71,7 +72,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   return { url: addressOf(server, config.HOST), close: () => running.disposeAsync() }
 }
 
-async function prepareCatalog(catalog: Catalog, config: ProducerConfig, now: Date): Promise<void> {
+async function prepareCatalog(catalog: Catalog, defaultStore: Store, config: ProducerConfig, now: Date): Promise<void> {
   const missing = await missingMigrations(catalog).catch((cause: unknown) => {
     throw new CofferError('SERVICE_UNAVAILABLE', 'the catalog database (COFFER_DATABASE_URL) does not answer', {
       cause,
@@ -84,6 +85,8 @@ async function prepareCatalog(catalog: Catalog, config: ProducerConfig, now: Dat
     )
   await ensureDefaultOrganisation(catalog, now)
   await ensureDefaultPlan(catalog, now)
+  // Only the first time: a known store that lost its mark is an unmounted disk.
+  if (!(await isKnownStore(catalog, config.COFFER_STORAGE_URL))) await defaultStore.prepare()
   await ensureDefaultStore(catalog, config.COFFER_STORAGE_URL, now)
   if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
 }

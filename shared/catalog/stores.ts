@@ -48,6 +48,11 @@ export async function listStores(db: Db, page: Page): Promise<{ rows: StoreView[
   return { rows: rows.map((row) => ({ ...row, url: scrub(row.url) })), count: total?.count ?? 0 }
 }
 
+/** Whether this address was ever a store of this catalog. */
+export async function isKnownStore(db: Db, url: string): Promise<boolean> {
+  return (await db.query('SELECT 1 FROM stores WHERE url = $1', [url])).length > 0
+}
+
 /** The address of a store as it was configured. For opening it, not for showing it. */
 export async function storeUrl(db: Db, id: string): Promise<string> {
   const [row] = await db.query<{ url: string }>('SELECT url FROM stores WHERE id = $1', [id])

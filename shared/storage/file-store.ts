@@ -8,6 +8,7 @@ import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
 import { checkStore } from './check-store.ts'
 import { onDisk, onDiskIfThere, systemCode } from './file-errors.ts'
+import { makeMarked, MARKER, requireMarked } from './file-marker.ts'
 import { makeFolder, removeEmptyFolders, syncFolder } from './file-folders.ts'
 import { assertKey, assertPrefix, parsePendingName, pendingName } from './object-key.ts'
 import { pullBody } from './pull-body.ts'
@@ -31,6 +32,7 @@ export class FileStore implements Store {
     const source = pullBody(body, options.signal ?? new AbortController().signal)
     try {
       assertKey(key)
+      await requireMarked(this.#root)
       return await this.#writeFrom(source, key, options)
     } finally {
       await source.close()
@@ -78,6 +80,7 @@ export class FileStore implements Store {
   ): Promise<Readable> {
     assertKey(key)
     signal?.throwIfAborted()
+    await requireMarked(this.#root)
     const path = this.#path(key)
     const handle = await onDiskIfThere('open', path, () => open(path, 'r'))
     const info = await handle?.stat()
@@ -94,6 +97,7 @@ export class FileStore implements Store {
 
   async head(key: string): Promise<ObjectInfo | null> {
     assertKey(key)
+    await requireMarked(this.#root)
     const path = this.#path(key)
     const info = await onDiskIfThere('look at', path, () => stat(path))
     return info?.isFile() ? { key, size: info.size, modifiedAt: info.mtime } : null
@@ -108,7 +112,7 @@ export class FileStore implements Store {
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     for await (const path of this.#filesUnder(prefix)) {
       const key = relative(this.#root, path)
-      if (parsePendingName(basename(path)) || !key.startsWith(prefix)) continue
+      if (key === MARKER || parsePendingName(basename(path)) || !key.startsWith(prefix)) continue
       const info = await onDiskIfThere('look at', path, () => stat(path))
       if (info) yield { key, size: info.size, modifiedAt: info.mtime }
     }
@@ -128,10 +132,15 @@ export class FileStore implements Store {
 
   async abortUpload({ key, uploadId }: PendingUpload): Promise<void> {
     assertKey(key)
+    await requireMarked(this.#root)
     const path = this.#path(key)
     const name = pendingName(basename(path), uploadId)
     if (!parsePendingName(name)) throw new CofferError('STORE_REFUSED', `${uploadId} is no upload of a file store`)
     await this.#remove(join(dirname(path), name))
+  }
+
+  async prepare(): Promise<void> {
+    await makeMarked(this.#root)
   }
 
   async check(): Promise<void> {
@@ -157,6 +166,7 @@ export class FileStore implements Store {
 
   async *#filesUnder(prefix: string): AsyncIterable<string> {
     assertPrefix(prefix)
+    await requireMarked(this.#root)
     const waiting = [join(this.#root, prefix.slice(0, prefix.lastIndexOf('/') + 1))]
     for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
       const path = folder

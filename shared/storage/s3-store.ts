@@ -100,6 +100,10 @@ export class S3Store implements Store {
     }
   }
 
+  prepare(): Promise<void> {
+    return Promise.resolve()
+  }
+
   async check(): Promise<void> {
     await checkStore(this)
   }

@@ -72,6 +72,12 @@ export interface Store {
   /** Resolves when the pending upload is gone, also when it never was there. */
   abortUpload(upload: PendingUpload): Promise<void>
 
+  /**
+   * Makes the place a store, when it is used for the first time: from then on a folder that lost its mark (an unmounted disk) is
+   * STORE_UNREACHABLE instead of an empty store. A bucket must exist already.
+   */
+  prepare(): Promise<void>
+
   /** Proves that writing, reading and deleting work now, by an object of its own; throws what stands against it. */
   check(): Promise<void>
 

@@ -16,7 +16,7 @@ describe('a folder', () => {
   describeStore(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'coffer-store-'))
     onTestFinished(() => rm(folder, { recursive: true }))
-    return openStore(pathToFileURL(join(folder, 'made on the first write')).href)
+    return openStore(pathToFileURL(join(folder, 'made when it is prepared')).href)
   })
 })
 

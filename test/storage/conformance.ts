@@ -25,6 +25,8 @@ const readAll = async (store: Store, key: string, range = {}) => await buffer(aw
 export function describeStore(open: () => Promise<Store>): void {
   async function openStore(): Promise<Store> {
     const store = await open()
+    await store.prepare()
+    await store.prepare()
     onTestFinished(() => store.close())
     return store
   }

@@ -3,7 +3,19 @@ import { randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { closeSync, openSync, readdirSync, writeSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -20,15 +32,21 @@ const isRoot = process.getuid?.() === 0
 async function startFolder() {
   const folder = await mkdtemp(join(tmpdir(), 'coffer-store-'))
   onTestFinished(() => rm(folder, { recursive: true }))
-  return { folder, store: openStore(pathToFileURL(folder).href) }
+  const store = openStore(pathToFileURL(folder).href)
+  await store.prepare()
+  return { folder, store }
 }
+
+/** Everything in the folder but the mark. */
+const contents = async (folder: string) =>
+  (await readdir(folder, { recursive: true })).filter((name) => name !== '.coffer-store')
 
 const one = (bytes: string | Buffer) => Readable.from([Buffer.from(bytes)])
 
 test('nothing but the object is left, readable by its owner alone', async () => {
   const { folder, store } = await startFolder()
   await store.write('a/b/object', one('bytes'))
-  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/b', 'a/b/object'])
+  expect(await contents(folder)).toEqual(['a', 'a/b', 'a/b/object'])
   expect((await stat(join(folder, 'a/b/object'))).mode & 0o777).toBe(0o600)
   expect((await stat(join(folder, 'a'))).mode & 0o777).toBe(0o700)
 })
@@ -38,9 +56,9 @@ test('the last object of a folder takes the empty folders with it, up to the roo
   await store.write('a/b/c/object', one('bytes'))
   await store.write('a/other', one('bytes'))
   await store.delete('a/b/c/object')
-  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/other'])
+  expect(await contents(folder)).toEqual(['a', 'a/other'])
   await store.delete('a/other')
-  expect(await readdir(folder)).toEqual([])
+  expect(await contents(folder)).toEqual([])
 })
 
 test('a write that fails leaves no folder either', async () => {
@@ -50,7 +68,7 @@ test('a write that fails leaves no folder either', async () => {
     throw new Error('the source broke')
   }
   await expect(store.write('a/b/object', broken())).rejects.toThrow('the source broke')
-  expect(await readdir(folder)).toEqual([])
+  expect(await contents(folder)).toEqual([])
 })
 
 test('what is read back after the writing is shown as it goes, and can be interrupted', async () => {
@@ -69,7 +87,7 @@ test('what is read back after the writing is shown as it goes, and can be interr
   })
   await expect(written).rejects.toThrow('cancelled')
   expect(pieces).toBe(5)
-  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'a/object'])
+  expect(await contents(folder)).toEqual(['a', 'a/object'])
 })
 
 test('writers never trip over folders that vanish under them', async () => {
@@ -95,7 +113,7 @@ test('a file that does not hold what was written to it is STORE_MISMATCH, and re
   const { folder, store } = await startFolder()
   const tamper = (message: unknown) => {
     if ((message as { step: string }).step !== 'mid-part') return
-    const [name = ''] = readdirSync(folder)
+    const name = readdirSync(folder).find((each) => each.endsWith('.pending')) ?? ''
     const file = openSync(join(folder, name), 'r+')
     writeSync(file, 'B', 0)
     closeSync(file)
@@ -103,7 +121,7 @@ test('a file that does not hold what was written to it is STORE_MISMATCH, and re
   subscribe('coffer:step', tamper)
   onTestFinished(() => void unsubscribe('coffer:step', tamper))
   await expect(store.write('object', one('bytes'))).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
-  expect(await readdir(folder)).toEqual([])
+  expect(await contents(folder)).toEqual([])
 })
 
 test('the steps are told in order, the last one when the object is there', async () => {
@@ -144,9 +162,10 @@ test('F33 a full disk is STORE_FULL, and leaves nothing that takes up its room',
   const folder = isRoot ? await mountTmpfs('2m') : null
   if (folder === null) return context.skip('mounting a tmpfs needs root')
   const store = openStore(pathToFileURL(folder).href)
+  await store.prepare()
   const body = Readable.from(Array.from({ length: 48 }, () => randomBytes(65_536)))
   await expect(store.write('a/object', body)).rejects.toMatchObject({ code: 'STORE_FULL', retry: 'backoff' })
-  expect(await readdir(folder)).toEqual([])
+  expect(await contents(folder)).toEqual([])
   await store.write('a/object', one(randomBytes(MIB)))
 })
 
@@ -161,7 +180,7 @@ test('F33 a folder without permission is STORE_REFUSED', async (context) => {
 test('F33 a read-only disk is STORE_REFUSED', async (context) => {
   const folder = isRoot ? await mountTmpfs('1m,ro') : null
   if (folder === null) return context.skip('mounting a tmpfs needs root')
-  await expect(openStore(pathToFileURL(folder).href).check()).rejects.toMatchObject({
+  await expect(openStore(pathToFileURL(folder).href).prepare()).rejects.toMatchObject({
     code: 'STORE_REFUSED',
     message: expect.stringContaining('EROFS') as unknown,
   })
@@ -180,5 +199,24 @@ test('F1 a writer killed mid-part leaves a temporary file that is shown and remo
   expect(pending).toMatchObject([{ key: 'a/object' }])
   expect(await readdir(join(folder, 'a'))).toEqual([`.object.${pending[0]?.uploadId ?? ''}.pending`])
   for (const upload of pending) await store.abortUpload(upload)
-  expect(await readdir(folder)).toEqual([])
+  expect(await contents(folder)).toEqual([])
+})
+
+test('a folder that lost its mark, as a disk that is not mounted, is STORE_UNREACHABLE and nothing is written to it', async () => {
+  const { folder, store } = await startFolder()
+  await store.write('a/object', one('bytes'))
+  const elsewhere = `${folder}-elsewhere`
+  await rename(folder, elsewhere)
+  onTestFinished(() => rm(elsewhere, { recursive: true }))
+  const unreachable = { code: 'STORE_UNREACHABLE', message: expect.stringContaining('mounted') as unknown }
+  for (const isThere of [false, true]) {
+    if (isThere) await mkdir(folder)
+    await expect(store.write('b', one('bytes'))).rejects.toMatchObject(unreachable)
+    await expect(store.read('a/object')).rejects.toMatchObject(unreachable)
+    await expect(store.head('a/object')).rejects.toMatchObject(unreachable)
+    await expect(store.delete('a/object')).rejects.toMatchObject(unreachable)
+    await expect(collect(store.list(''))).rejects.toMatchObject(unreachable)
+    await expect(collect(store.pendingUploads(''))).rejects.toMatchObject(unreachable)
+  }
+  expect(await contents(folder)).toEqual([])
 })

@@ -110,6 +110,7 @@ export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptio
     await Promise.all(processes.map((process) => process[Symbol.asyncDispose]()))
   })
 
+  await store.prepare()
   await ensureDefaultOrganisation(catalog, new Date())
   await ensureDefaultStore(catalog, env.COFFER_STORAGE_URL ?? '', new Date())
   const application = await createApplication(catalog, {

@@ -53,6 +53,10 @@ export class MemoryStore implements Store {
     return Promise.resolve()
   }
 
+  prepare(): Promise<void> {
+    return Promise.resolve()
+  }
+
   check(): Promise<void> {
     return Promise.resolve()
   }
