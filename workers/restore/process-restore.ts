@@ -40,7 +40,8 @@ export async function processRestore(context: WorkerContext, job: BellJob): Prom
     const report = await restorePart(context, restore, life)
     await persistently(
       () => endRestore(catalog, restore, { success: 'SUCCESS', report, error: null, now: clock() }),
-      life.signal,
+      // What is in the target is restored, whatever stops this worker now.
+      AbortSignal.timeout(leaseSeconds * 1000),
     )
     return 'restored'
   } catch (thrown) {
