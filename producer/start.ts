@@ -17,6 +17,7 @@ import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
+import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
 import type { ProducerSettings } from './producer.ts'
@@ -38,7 +39,10 @@ export interface RunningProducer {
  */
 export async function startProducer(config: ProducerConfig, log: Logger, clock: Clock): Promise<RunningProducer> {
   await using opened = new AsyncDisposableStack()
-  const warn = (error: Error) => log.warn({ err: error }, 'a connection failed')
+  const warn = withoutRepeats(
+    (error: Error) => log.warn({ err: error }, 'a connection failed'),
+    () => clock().getTime(),
+  )
   const catalog = openCatalog({ url: config.COFFER_DATABASE_URL, maxConnections: MAX_CONNECTIONS, onError: warn })
   opened.defer(() => catalog.close())
   const stores = opened.use(openStores())

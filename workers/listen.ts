@@ -4,6 +4,7 @@ import { KEEP_JOBS, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
 import { processRestore } from './restore/process-restore.ts'
+import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
@@ -24,8 +25,15 @@ export interface Listeners {
 /** Answers the bells of every queue. */
 export function listen(context: WorkerContext): Listeners {
   const connection = new Redis(context.config.COFFER_REDIS_URL, { maxRetriesPerRequest: null })
-  connection.on('error', (error: Error) => context.log.warn({ err: error }, 'Redis'))
-  const workers = Object.entries(PROCESSORS).map(([queue, process]) => listenTo(context, connection, queue, process))
+  const warn = withoutRepeats(
+    (error: Error) => context.log.warn({ err: error }, 'Redis'),
+    () => context.clock().getTime(),
+  )
+  connection.on('error', warn)
+  const workers = Object.entries(PROCESSORS).map(([queue, process]) => {
+    const worker = listenTo(context, connection, queue, process)
+    return worker.on('error', warn)
+  })
   let isReady = false
   const ready = Promise.all(workers.map((worker) => worker.waitUntilReady())).then(() => {
     isReady = true
@@ -52,7 +60,6 @@ function listenTo(context: WorkerContext, connection: Redis, queue: string, proc
     maxStalledCount: 2,
     ...KEEP_JOBS,
   })
-  worker.on('error', (error) => context.log.warn({ queue, err: error }, 'the queue reports an error'))
   worker.on('failed', (job, error) => context.log.warn({ queue, job: job?.id, err: error }, 'a job failed'))
   return worker
 }

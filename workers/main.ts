@@ -8,6 +8,7 @@ import { openLog, type Logger } from '../shared/log.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
+import { withoutRepeats } from '../shared/without-repeats.ts'
 import { listen } from './listen.ts'
 import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
@@ -25,7 +26,11 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
   })
   scope.defer(() => catalog.close())
   const stores = scope.use(openStores())
-  const queues = openQueues(config.COFFER_REDIS_URL, (error) => log.warn({ err: error }, 'Redis'))
+  const warnOfRedis = withoutRepeats(
+    (error: Error) => log.warn({ err: error }, 'Redis'),
+    () => systemClock().getTime(),
+  )
+  const queues = openQueues(config.COFFER_REDIS_URL, warnOfRedis)
   scope.defer(() => queues.close())
   const ringer = startRinger({ catalog, queues, log })
   scope.defer(() => ringer.close())
