@@ -35,9 +35,11 @@ const read = (record: ArtifactRecord, identities = [pair.identity]) =>
 test('progress is reported while the store reads the artifact back, which takes as long as writing it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'coffer-artifact-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
+  const store = new FileStore(folder)
+  await store.prepare()
   const storedBytes: number[] = []
   const { record } = await write(inPieces(sampleBytes(MIB), 100_000), {
-    store: new FileStore(folder),
+    store,
     onProgress: (progress) => storedBytes.push(progress.storedBytes),
   })
   expect(storedBytes.filter((bytes) => bytes === record.stored_size).length).toBeGreaterThan(
@@ -104,6 +106,7 @@ describe('a whole artifact', () => {
 
   test('goes through a folder and back, and an abort leaves nothing there', async () => {
     const files = new FileStore(join(folder, 'store'))
+    await files.prepare()
     const { record, reopen } = await write(inPieces(plain, 100_000), { store: files })
     expect((await drain(readArtifact({ store: files, record, identities: [pair.identity] }))).equals(plain)).toBe(true)
     expect((await drain(reopen())).equals(plain)).toBe(true)
