@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { CofferError } from './errors.ts'
 
 /** All of Coffer's queues that have work today. Redis is a doorbell: job data holds ids only, and all of it may be lost at any moment. */
-export const QUEUE_NAMES = ['dump', 'media-archive', 'restore'] as const
+export const QUEUE_NAMES = ['dump', 'media-archive', 'prune', 'restore', 'tick'] as const
 export type QueueName = (typeof QUEUE_NAMES)[number]
 
 /** What a job says: which row, and which attempt of it this bell rings for. Everything else is read from the catalog. */
