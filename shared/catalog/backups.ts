@@ -18,15 +18,28 @@ export interface BackupView {
   created_at: Date
   ended_at: Date | null
   scheduled_for_deletion_at: Date | null
+  /** The tiers of its service-instance backups, usually one. */
+  labels: string[]
+  /** Of a scheduled one: when it was due, and whether it was caught up later. */
+  due_at: Date | null
+  late: boolean
+  hold: { reason: string; by: string | null; at: string } | null
+  /** Deleted by hand: until then it can be undone. */
+  delete_after: Date | null
+  delete_reason: string | null
 }
 
 const VIEW = `
   SELECT b.id AS uuid, b.environment_id AS environment, b.state, b.success, b.trigger, b.notes,
-         s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at
+         s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at,
+         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason,
+         CASE WHEN b.held_at IS NULL THEN NULL
+              ELSE jsonb_build_object('reason', b.hold_reason, 'by', b.held_by, 'at', b.held_at) END AS hold
     FROM backups b
     JOIN environments e ON e.id = b.environment_id
     JOIN applications a ON a.id = e.application_id
-   CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size
+   CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size,
+                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels
                          FROM service_instance_backups WHERE backup_id = b.id) s`
 
 export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {
