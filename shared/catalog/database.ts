@@ -45,6 +45,8 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
     types,
   })
   pool.on('error', onError)
+  // The pool listens to idle sessions only. One that breaks in use fails the query that comes next, and must not end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return {
     query: (text, values) => run(pool, text, values),
     transaction: (work) => retrying(() => transaction(pool, work)),

@@ -31,7 +31,10 @@ export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
     root,
     artifact: `${run.keyPrefix}${ARTIFACT_NAMES.archive}`,
     signal,
-    appendToList: (entry) => feed.append(entry),
+    async appendToList(entry) {
+      // Where nobody takes it any more, what ended the list is what must be heard of.
+      if (!(await feed.append(entry))) await listWritten
+    },
     async closeList() {
       feed.close()
       const list = await listWritten
