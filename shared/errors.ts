@@ -20,6 +20,18 @@ export const FAILURES = {
   NOT_FOUND: { retry: 'never', status: 404, remedy: 'check the id; list the resource to see what exists' },
   METHOD_NOT_ALLOWED: { retry: 'never', status: 405, remedy: 'use one of the methods in the Allow header' },
   CONFLICT: { retry: 'never', status: 409, remedy: 'read the current state of the resource, then decide again' },
+  HELD: { retry: 'never', status: 409, remedy: 'release the hold first, if you may' },
+  GUARD_REFUSED: { retry: 'never', status: 409, remedy: 'take another good backup first; or force it, with a reason' },
+  CONFIRMATION_REQUIRED: {
+    retry: 'never',
+    status: 409,
+    remedy: 'look at what would be deleted; send the request again with the digest to confirm it',
+  },
+  PRUNE_INCOMPLETE: {
+    retry: 'backoff',
+    status: 500,
+    remedy: 'none needed: the next prune goes on; if it lasts, look at the alerts and the store',
+  },
   LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
   RANGE_NOT_SATISFIABLE: {
     retry: 'never',

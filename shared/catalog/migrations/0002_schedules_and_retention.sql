@@ -31,12 +31,20 @@ ALTER TABLE service_instance_backups
   ADD COLUMN suspect_cleared_at timestamptz,
   ADD COLUMN corrupt_at timestamptz,
   ADD COLUMN lost_at timestamptz,
-  ADD COLUMN delete_reason text;
+  ADD COLUMN delete_reason text,
+  ADD COLUMN state_written jsonb;
 
--- Pruning of an environment that a guard has stopped, until a person allows it again.
+-- Pruning of an environment that a guard has stopped, until a person allows it again: that lets one prune pass the guards.
+-- last_pruned_at: when a prune last was let through; prune_tried_at: when one last began.
 ALTER TABLE environments
   ADD COLUMN pruning_stopped_reason text,
-  ADD COLUMN pruning_stopped_at timestamptz;
+  ADD COLUMN pruning_stopped_at timestamptz,
+  ADD COLUMN pruning_allowed_at timestamptz,
+  ADD COLUMN last_pruned_at timestamptz,
+  ADD COLUMN prune_tried_at timestamptz;
+
+-- Numbers the bells of prunes, since a bell of the same name as a running job would be lost.
+CREATE SEQUENCE prune_bells;
 
 -- What needs a person's attention. One open alert for each kind and subject.
 CREATE TABLE alerts (
@@ -53,9 +61,11 @@ CREATE UNIQUE INDEX alerts_open ON alerts (kind, subject) WHERE resolved_at IS N
 -- Down Migration
 
 DROP TABLE alerts, occurrences;
-ALTER TABLE environments DROP COLUMN pruning_stopped_reason, DROP COLUMN pruning_stopped_at;
+DROP SEQUENCE prune_bells;
+ALTER TABLE environments DROP COLUMN pruning_stopped_reason, DROP COLUMN pruning_stopped_at, DROP COLUMN pruning_allowed_at,
+  DROP COLUMN last_pruned_at, DROP COLUMN prune_tried_at;
 ALTER TABLE service_instance_backups DROP COLUMN suspect_reason, DROP COLUMN suspect_cleared_at, DROP COLUMN corrupt_at,
-  DROP COLUMN lost_at, DROP COLUMN delete_reason;
+  DROP COLUMN lost_at, DROP COLUMN delete_reason, DROP COLUMN state_written;
 ALTER TABLE backups DROP COLUMN late, DROP COLUMN held_by, DROP COLUMN delete_requested_at, DROP COLUMN delete_after,
   DROP COLUMN delete_reason, DROP COLUMN delete_forced;
 ALTER TABLE plans DROP COLUMN is_shipped;
