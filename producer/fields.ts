@@ -24,6 +24,14 @@ export const notes = z
   .max(4096, 'must be at most 4096 characters')
   .refine((text) => !text.includes('\0'), 'must not contain NUL')
 
+/** Why a person does something; it is kept and shown. */
+export const reason = z
+  .string('must say why')
+  .trim()
+  .min(1, 'must say why')
+  .max(500, 'must be at most 500 characters')
+  .refine(hasNoControls, 'must not contain control characters')
+
 /** An IANA time zone, as Intl writes it: `europe/zurich` is Europe/Zurich. */
 export const timezone = z.string('must be text').transform((text, context) => {
   try {

@@ -1,4 +1,5 @@
 import type { Db } from './database.ts'
+import type { Scope } from './scope.ts'
 
 /** What an alert is about. `subject` names the thing by id, so that one thing raises one alert. */
 export interface Alert {
@@ -24,4 +25,31 @@ export async function resolveAlert(db: Db, { kind, subject }: Pick<Alert, 'kind'
     subject,
     now,
   ])
+}
+
+/** An alert as the API shows it. */
+export interface AlertView {
+  uuid: string
+  kind: Alert['kind']
+  subject: string
+  environment: string | null
+  message: string
+  raised_at: Date
+}
+
+/** The open ones, newest first; those of no environment are shown to the whole installation only. */
+export async function listOpenAlerts(
+  db: Db,
+  { organisationId }: Scope,
+  limit: number,
+): Promise<{ rows: AlertView[]; count: number }> {
+  const from = `FROM alerts l LEFT JOIN environments e ON e.id = l.environment_id LEFT JOIN applications a ON a.id = e.application_id
+    WHERE l.resolved_at IS NULL AND ($1::uuid IS NULL OR a.organisation_id = $1)`
+  const rows = await db.query<AlertView>(
+    `SELECT l.id AS uuid, l.kind, l.subject, l.environment_id AS environment, l.message, l.raised_at ${from}
+      ORDER BY l.raised_at DESC, l.id LIMIT $2`,
+    [organisationId, limit],
+  )
+  const [total] = await db.query<{ count: number }>(`SELECT count(*) ${from}`, [organisationId])
+  return { rows, count: total?.count ?? 0 }
 }
