@@ -126,6 +126,11 @@ export const FAILURES = {
   RUN_STALLED: { retry: 'backoff', status: 500, remedy: 'look at locks and network of the source; no bytes moved' },
   RUN_DEADLINE: { retry: 'backoff', status: 500, remedy: 'raise the deadline or find out why the run is so slow' },
   RUN_ABANDONED: { retry: 'backoff', status: 500, remedy: 'look at the log of the worker that died' },
+  RUN_MISSED: {
+    retry: 'never',
+    status: 409,
+    remedy: 'find out why no worker took it up until its next due time: no worker, or too few of them',
+  },
   WORKER_STOPPED: { retry: 'backoff', status: 503, remedy: 'none needed: another worker takes it up' },
 
   USAGE_INVALID: { retry: 'never', status: 400, remedy: 'run the command with --help to see how it is used' },

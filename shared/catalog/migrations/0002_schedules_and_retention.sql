@@ -15,7 +15,10 @@ CREATE TABLE occurrences (
   PRIMARY KEY (schedule_id, due_at)
 );
 
-ALTER TABLE plans ADD COLUMN is_shipped boolean NOT NULL DEFAULT false;
+-- A good backup is expected within so many hours of the last one; NULL: soon after the next due time.
+ALTER TABLE plans
+  ADD COLUMN is_shipped boolean NOT NULL DEFAULT false,
+  ADD COLUMN expected_within_hours integer;
 
 -- late: caught up after its due time. A deletion by hand can be undone until delete_after.
 ALTER TABLE backups
@@ -68,6 +71,6 @@ ALTER TABLE service_instance_backups DROP COLUMN suspect_reason, DROP COLUMN sus
   DROP COLUMN lost_at, DROP COLUMN delete_reason, DROP COLUMN state_written;
 ALTER TABLE backups DROP COLUMN late, DROP COLUMN held_by, DROP COLUMN delete_requested_at, DROP COLUMN delete_after,
   DROP COLUMN delete_reason, DROP COLUMN delete_forced;
-ALTER TABLE plans DROP COLUMN is_shipped;
+ALTER TABLE plans DROP COLUMN is_shipped, DROP COLUMN expected_within_hours;
 DROP INDEX schedules_name, schedules_due;
 ALTER TABLE schedules DROP COLUMN last_due_at;
