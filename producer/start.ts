@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
-import { ensureDefaultPlan } from '../shared/catalog/plans.ts'
+import { ensureShippedPlans } from '../shared/catalog/plans.ts'
 import { ensureDefaultStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -83,7 +83,7 @@ async function prepareCatalog(catalog: Catalog, config: ProducerConfig, now: Dat
       `the catalog lacks the migrations ${missing.join(', ')}; run "npm run migrate" first`,
     )
   await ensureDefaultOrganisation(catalog, now)
-  await ensureDefaultPlan(catalog, now)
+  await ensureShippedPlans(catalog, now)
   await ensureDefaultStore(catalog, config.COFFER_STORAGE_URL, now)
   if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
 }

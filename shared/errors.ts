@@ -45,6 +45,11 @@ export const FAILURES = {
   },
   SERVICE_UNAVAILABLE: { retry: 'backoff', status: 503, remedy: 'try again; if it lasts, look at /readyz' },
   INTERNAL: { retry: 'backoff', status: 500, remedy: 'look for the request id in the log of the process' },
+  PLAN_INVALID: {
+    retry: 'never',
+    status: 409,
+    remedy: 'correct the plan; until then nothing is deleted by its retention',
+  },
 
   CONNECTION_INVALID: { retry: 'never', status: 422, remedy: 'correct the connection of the service instance' },
   CONNECTION_REFUSED_BY_POLICY: {
