@@ -77,7 +77,13 @@ export function environmentRoutes({ catalog, clock }: Producer): Route[] {
         const { params, actor } = call
         return {
           status: 200,
-          body: await updateEnvironment(catalog, params['uuid'] ?? '', actor.scope, { ...changes, planId, storeId }),
+          body: await updateEnvironment(
+            catalog,
+            params['uuid'] ?? '',
+            actor.scope,
+            { ...changes, planId, storeId },
+            clock(),
+          ),
         }
       },
     },
