@@ -33,6 +33,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
     catalog,
     config,
     stores,
+    queues,
     ringer,
     log,
     stop,

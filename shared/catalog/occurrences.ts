@@ -52,3 +52,15 @@ export async function endWaitingBackups(tx: Db, scheduleId: string, error: RunEr
   await tx.query(`UPDATE occurrences SET state = 'missed' WHERE backup_id = ANY($1::uuid[])`, [ids])
   return waiting.map((backup) => backup.due_at)
 }
+
+/** Resolves the alerts of schedules that have had a success since, or are no more. */
+export async function resolveMissedAlerts(db: Db, now: Date): Promise<void> {
+  await db.query(
+    `UPDATE alerts l SET resolved_at = $1 WHERE l.kind = 'missed' AND l.resolved_at IS NULL AND (
+       EXISTS (SELECT 1 FROM backups b WHERE b.schedule_id = l.subject::uuid AND b.success = 'SUCCESS' AND b.ended_at >= l.raised_at)
+       OR NOT EXISTS (SELECT 1 FROM schedules s JOIN environments e ON e.id = s.environment_id
+                        JOIN applications a ON a.id = e.application_id
+                       WHERE s.id = l.subject::uuid AND s.deleted_at IS NULL AND e.deleted_at IS NULL AND a.deleted_at IS NULL))`,
+    [now],
+  )
+}

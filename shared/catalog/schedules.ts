@@ -13,10 +13,15 @@ interface PlannedEnvironment {
  * Makes the schedules of an environment those of its plan, by name; of a deleted one: none. Call it in the transaction that changes
  * plan, zone or environment. Backups are never touched; what has come due and is undecided stays due.
  */
-export const syncSchedules = (tx: Db, environmentId: string, now: Date): Promise<void> =>
-  syncWhere(tx, 'e.id = $1', environmentId, now)
+export async function syncSchedules(tx: Db, environmentId: string, now: Date): Promise<void> {
+  // A plan that is being changed meanwhile would find this environment too late, and this one its old rules.
+  await tx.query('SELECT 1 FROM plans WHERE id = (SELECT plan_id FROM environments WHERE id = $1) FOR SHARE', [
+    environmentId,
+  ])
+  await syncWhere(tx, 'e.id = $1', environmentId, now)
+}
 
-/** The same for every environment of a plan. */
+/** The same for every environment of a plan, whose row the caller has changed. */
 export const syncSchedulesOfPlan = (tx: Db, planId: string, now: Date): Promise<void> =>
   syncWhere(tx, 'e.plan_id = $1', planId, now)
 

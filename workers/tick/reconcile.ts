@@ -4,16 +4,20 @@ import { CofferError } from '../../shared/errors.ts'
 import { runError } from '../run-error.ts'
 import type { WorkerContext } from '../run-processor.ts'
 import { settleLapsedRuns } from '../settle.ts'
+import { fireDueSchedules } from './fire-schedules.ts'
+import { watchSchedules } from './watch-schedules.ts'
 
 /**
- * Makes true what should be true by now, from the catalog alone: attempts of dead workers are settled, bells that Redis lost are rung
- * again. Every worker calls it; an advisory lock lets one of them do the work.
+ * Makes true what should be true by now, from the catalog alone: attempts of dead workers are settled, schedules that are due are fired,
+ * bells that Redis lost are rung again. Every worker calls it; an advisory lock lets one of them do the work.
  */
 export async function reconcile(context: WorkerContext): Promise<void> {
   await context.catalog.exclusively('coffer reconcile', async () => {
     await settleLapsedRuns(context)
     await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
+    await fireDueSchedules(context)
     await ringEverythingDue(context.catalog)
+    await watchSchedules(context)
   })
   context.ringer.nudge()
 }
