@@ -18,6 +18,21 @@ export async function readText(store: Store, key: string): Promise<string | null
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** Writes a small object. */
+export async function writeText(store: Store, key: string, text: string, signal: AbortSignal): Promise<void> {
+  const body = (async function* () {
+    await Promise.resolve()
+    yield Buffer.from(text)
+  })()
+  await store.write(key, body, {
+    expectedSize: Buffer.byteLength(text),
+    // Small and short-lived: the infrequent-access classes bill 128 KiB and 30 days at least.
+    storageClass: 'STANDARD',
+    contentType: 'application/json',
+    signal,
+  })
+}
+
 /**
  * Discards an attempt that ended without a seal. Where no manifest can have been written, leftovers are harmless and a store that is away
  * stops nothing: the sweep deletes them later. Where one may lie there, it must be gone before the next attempt.
