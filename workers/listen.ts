@@ -3,6 +3,7 @@ import { Redis } from 'ioredis'
 import { KEEP_JOBS, RING_SETTINGS, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
+import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
 import { processTick } from './tick/fire-schedules.ts'
 import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
@@ -12,6 +13,7 @@ type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 const PROCESSORS: Record<QueueName, Process> = {
   dump: (context, job) => processRun(context, takeDump, job),
   'media-archive': (context, job) => processRun(context, takeArchive, job),
+  prune: processPrune,
   restore: processRestore,
   tick: processTick,
 }

@@ -1,4 +1,5 @@
 import { ringEverythingDue } from '../../shared/catalog/outbox.ts'
+import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
 import { endLapsedRestores } from '../../shared/catalog/restore-runs.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { runError } from '../run-error.ts'
@@ -17,6 +18,7 @@ export async function reconcile(context: WorkerContext): Promise<void> {
     await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
     await fireDueSchedules(context)
     await ringEverythingDue(context.catalog)
+    await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
   })
   context.ringer.nudge()
