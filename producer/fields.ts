@@ -50,6 +50,9 @@ export const futureTime = (now: Date) =>
     .transform((text) => new Date(text))
     .refine((time) => time > now, 'must be in the future')
 
+/** The digest of a refusal with CONFIRMATION_REQUIRED: that the backups may go which it names. */
+export const confirm = z.string('must be text').regex(/^[0-9a-f]{64}$/, 'must be the digest of an earlier refusal')
+
 /** A filter of a list. */
 export const filterText = z.string('must be given once')
 export const filterUuid = filterText.pipe(uuid)
