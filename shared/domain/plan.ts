@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DEFAULT_POLICY, RetentionPolicy } from './retention/policy.ts'
+import { RetentionPolicy } from './retention/policy.ts'
 import { ScheduleRule } from './schedule-rule.ts'
 
 const MAX_SCHEDULES = 24
@@ -32,9 +32,3 @@ export const PlanDefinition = z.strictObject({
     .nullish(),
 })
 export type PlanDefinition = z.infer<typeof PlanDefinition>
-
-/** The same, where what is left out has a default: no schedule, and the default retention. */
-export const NewPlan = PlanDefinition.extend({
-  schedules: schedules.default([]),
-  retention: RetentionPolicy.default(DEFAULT_POLICY),
-})
