@@ -56,8 +56,8 @@ export function reported({ backup, services }: WholeBackup): Result {
   }
 }
 
-/** How long it stays, and why. */
-function keeping({ labels, late, hold, kept_because: because, ...backup }: Backup): Record<string, string> {
+/** What decides how long it stays. */
+function keeping({ labels, late, hold, ...backup }: Backup): Record<string, string> {
   const { delete_after: deleteAfter, scheduled_for_deletion_at: date } = backup
   return {
     ...(labels.length === 0 ? {} : { label: labels.join(', ') }),
@@ -65,7 +65,6 @@ function keeping({ labels, late, hold, kept_because: because, ...backup }: Backu
     ...(hold ? { held: `${hold.reason} (${hold.by ?? 'unknown'}, ${formatTime(hold.at)})` } : {}),
     ...(date ? { 'deletion date': formatTime(date) } : {}),
     ...(deleteAfter ? { 'is deleted': `after ${formatTime(deleteAfter)}; until then "backup undelete" keeps it` } : {}),
-    ...(because ? { 'kept because': because } : {}),
   }
 }
 

@@ -103,7 +103,6 @@ export const Backup = z.looseObject({
   late: z.boolean().default(false),
   hold: z.looseObject({ reason: z.string(), by: z.string().nullish(), at: z.string() }).nullish(),
   delete_after: z.string().nullish(),
-  kept_because: z.string().nullish(),
 })
 export type Backup = z.infer<typeof Backup>
 
