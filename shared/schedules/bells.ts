@@ -1,5 +1,6 @@
 import type { Queue, RepeatOptions } from 'bullmq'
 import type { LiveSchedule } from '../catalog/schedules.ts'
+import { CofferError } from '../errors.ts'
 import type { JobData } from '../queues.ts'
 import { nextDue, timetableOf } from './due-times.ts'
 
@@ -57,12 +58,14 @@ function bellOf({ id, title, rule, environment }: LiveSchedule): Bell {
   return { id, title, ...timetableOf(rule, environment) }
 }
 
-const hang = (queue: Queue<JobData>, { id, title, pattern, timezone }: Bell): Promise<unknown> =>
-  queue.upsertJobScheduler(
+async function hang(queue: Queue<JobData>, { id, title, pattern, timezone }: Bell): Promise<void> {
+  const job = await queue.upsertJobScheduler(
     id,
     { pattern, tz: timezone },
     { name: title, data: { id, attempt: 0 }, opts: { ...KEPT, attempts: 1 } },
   )
+  if (!job) throw new CofferError('INTERNAL', `nobody knows when ${title} is next due by ${pattern} in ${timezone}`)
+}
 
 /** So many commands at a time that Redis answers each within its deadline. @returns what failed */
 async function inPages<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<unknown[]> {
