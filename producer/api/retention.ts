@@ -31,7 +31,11 @@ export function retentionRoutes({ catalog, clock }: Producer): Route[] {
         const environment = await getEnvironment(catalog, id, actor.scope)
         const plan = planId === undefined ? null : await getPlan(catalog, planId)
         const policy = plan ? plan.retention : await policyOf(catalog, environment.uuid)
-        const instances = await previewPolicy(catalog, environment.uuid, policy, { days, now: clock() })
+        const instances = await previewPolicy(catalog, environment.uuid, policy, {
+          days,
+          now: clock(),
+          rules: plan?.schedules,
+        })
         return {
           status: 200,
           body: {

@@ -30,16 +30,18 @@ export async function listPreviewed(db: Db, environmentId: string): Promise<Prev
     .filter(({ isLive, backups }) => isLive || backups.length > 0)
 }
 
-/** When the schedules of an environment come due in the next days, in order. */
+/** When the schedules of an environment, or other rules, would come due in the next days, in order. */
 export async function dueTimesWithin(
   db: Db,
   environmentId: string,
-  { days, now }: { days: number; now: Date },
+  { days, now, rules }: { days: number; now: Date; rules?: readonly ScheduleRule[] | undefined },
 ): Promise<Date[]> {
   const schedules = await db.query<{ rule: ScheduleRule; id: string; timezone: string }>(
-    `SELECT s.rule, e.id, e.timezone FROM schedules s JOIN environments e ON e.id = s.environment_id
-      WHERE e.id = $1 AND s.deleted_at IS NULL AND e.deleted_at IS NULL`,
-    [environmentId],
+    `SELECT r.rule, e.id, e.timezone FROM environments e CROSS JOIN LATERAL (
+            SELECT rule FROM schedules WHERE environment_id = e.id AND deleted_at IS NULL AND $2::jsonb IS NULL
+            UNION ALL SELECT jsonb_array_elements($2)) r
+      WHERE e.id = $1 AND e.deleted_at IS NULL`,
+    [environmentId, rules ? JSON.stringify(rules) : null],
   )
   const end = new Date(now.getTime() + days * DAY_MS)
   const found = new Set<number>()

@@ -4,6 +4,7 @@ import { policyOf } from '../catalog/plans.ts'
 import { loadRetention, viewOf, type InstanceRetention } from '../catalog/retention.ts'
 import { canonicalJson } from '../domain/canonical-json.ts'
 import type { RetentionPolicy } from '../domain/retention/policy.ts'
+import type { ScheduleRule } from '../domain/schedule-rule.ts'
 import type { ServiceType } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { dueTimesWithin, listPreviewed } from './preview-inputs.ts'
@@ -26,15 +27,16 @@ export interface InstancePreview {
 /**
  * What a policy keeps of an environment over the next days: today's backups, and one good scheduled one at every due time of its schedules,
  * each followed by a prune. A simulation with the planner that prunes; nothing is written.
+ * @param rules schedules to look ahead by instead of the environment's own
  */
 export async function previewPolicy(
   db: Db,
   environmentId: string,
   policy: RetentionPolicy,
-  { days, now }: { days: number; now: Date },
+  { days, now, rules }: { days: number; now: Date; rules?: readonly ScheduleRule[] | undefined },
 ): Promise<InstancePreview[]> {
   const instances = await listPreviewed(db, environmentId)
-  const dueTimes = await dueTimesWithin(db, environmentId, { days, now })
+  const dueTimes = await dueTimesWithin(db, environmentId, { days, now, rules })
   return instances.map(({ isLive, timezone, ...instance }) => {
     const { verdicts: today, ...named } = viewOf(instance, policy, now)
     const { kept, going } = simulate(policy, instance.backups, {

@@ -148,6 +148,16 @@ test('a preview by another plan tells what that would delete', async () => {
   ])
 })
 
+test('a preview by another plan looks ahead by the schedules of that one', async () => {
+  const plans = await get('plans/')
+  const counts = async (slug: string) => {
+    const plan = plans.results.find((one) => one.slug === slug)?.uuid ?? ''
+    return (await preview(`&plan=${plan}&days=40`)).service_instances[0]?.counts
+  }
+  expect(await counts('hourly')).toMatchObject({ hourly: 24, daily: 7 })
+  expect(await counts('none')).toEqual({ daily: 2 })
+})
+
 test.each([
   ['', 'environment'],
   ['environment=shop', 'environment'],
