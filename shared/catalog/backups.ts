@@ -98,10 +98,10 @@ export interface NewBackup {
  * @throws NOT_FOUND (environment or service), CONFLICT (nothing to back up)
  */
 export const createBackup = (catalog: Catalog, input: NewBackup): Promise<BackupView> =>
-  catalog.transaction((tx) => insertBackup(tx, input))
+  catalog.transaction(async (tx) => getBackup(tx, await insertBackup(tx, input), input.scope))
 
-/** The same inside a transaction of the caller. */
-export async function insertBackup(tx: Db, input: NewBackup): Promise<BackupView> {
+/** The same inside a transaction of the caller. @returns its id */
+export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
   const timezone = await environmentTimezone(tx, input)
   const services = await chosenServices(tx, input)
   const { occurrence, now } = input
@@ -133,7 +133,7 @@ export async function insertBackup(tx: Db, input: NewBackup): Promise<BackupView
     tx,
     siblings.map((sibling) => sibling.id),
   )
-  return getBackup(tx, id, input.scope)
+  return id
 }
 
 async function environmentTimezone(tx: Db, { environmentId, scope }: NewBackup): Promise<string> {

@@ -21,6 +21,7 @@ export async function linkOccurrence(tx: Db, scheduleId: string, dueAt: Date, ba
 
 /** Puts on record that nothing was made at these due times. */
 export async function recordMissed(tx: Db, scheduleId: string, dueTimes: readonly Date[], now: Date): Promise<void> {
+  if (dueTimes.length === 0) return
   await tx.query(
     `INSERT INTO occurrences (schedule_id, due_at, state, decided_at)
      SELECT $1, due_at, 'missed', $3 FROM unnest($2::timestamptz[]) AS due_at ON CONFLICT DO NOTHING`,
@@ -49,8 +50,12 @@ export async function endWaitingBackups(tx: Db, scheduleId: string, error: RunEr
     `UPDATE backups SET state = 'COMPLETED', success = 'CANCELLED', ended_at = $2 WHERE id = ANY($1::uuid[])`,
     [ids, now],
   )
-  await tx.query(`UPDATE occurrences SET state = 'missed' WHERE backup_id = ANY($1::uuid[])`, [ids])
-  return waiting.map((backup) => backup.due_at)
+  const dueTimes = waiting.map((backup) => backup.due_at)
+  await tx.query(`UPDATE occurrences SET state = 'missed' WHERE schedule_id = $1 AND due_at = ANY($2::timestamptz[])`, [
+    scheduleId,
+    dueTimes,
+  ])
+  return dueTimes
 }
 
 /** Resolves the alerts of schedules that have had a success since, or are no more. */

@@ -75,7 +75,7 @@ async function decide(
   const waited = await endWaitingBackups(tx, schedule.id, missedError(schedule, newest, now), now)
   await recordMissed(tx, schedule.id, missed, now)
   if (missed.length + waited.length > 0) await alertMissed(tx, schedule, [...waited, ...missed], now)
-  const { uuid } = await insertBackup(tx, {
+  const backup = await insertBackup(tx, {
     environmentId: schedule.environment.id,
     trigger: 'SCHEDULED',
     occurrence: { scheduleId: schedule.id, dueAt: newest, late: now.getTime() - newest.getTime() > LATE_MS },
@@ -85,8 +85,8 @@ async function decide(
     scope: { organisationId: null },
     now,
   })
-  await linkOccurrence(tx, schedule.id, newest, uuid)
-  return uuid
+  await linkOccurrence(tx, schedule.id, newest, backup)
+  return backup
 }
 
 const missedError = ({ title }: DueSchedule, newest: Date, now: Date) =>
