@@ -59,12 +59,14 @@ function bellOf({ id, title, rule, environment }: LiveSchedule): Bell {
 }
 
 async function hang(queue: Queue<JobData>, { id, title, pattern, timezone }: Bell): Promise<void> {
-  const job = await queue.upsertJobScheduler(
+  // Its type says otherwise, but without a next ring there is no job.
+  const job: unknown = await queue.upsertJobScheduler(
     id,
     { pattern, tz: timezone },
     { name: title, data: { id, attempt: 0 }, opts: { ...KEPT, attempts: 1 } },
   )
-  if (!job) throw new CofferError('INTERNAL', `nobody knows when ${title} is next due by ${pattern} in ${timezone}`)
+  if (job === undefined)
+    throw new CofferError('INTERNAL', `nobody knows when ${title} is next due by ${pattern} in ${timezone}`)
 }
 
 /** So many commands at a time that Redis answers each within its deadline. @returns what failed */

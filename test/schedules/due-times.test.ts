@@ -27,7 +27,9 @@ test.each(['00:00', '00:30', '01:00', '02:00', '02:30'])(
         localDate(due, timezone),
       )
       const first = Date.parse(dates[0] ?? '')
-      const expected = Array.from({ length: 365 }, (_, day) => new Date(first + day * DAY_MS).toISOString().slice(0, 10))
+      const expected = Array.from({ length: 365 }, (_, day) =>
+        new Date(first + day * DAY_MS).toISOString().slice(0, 10),
+      )
       expect(dates, timezone).toEqual(expected)
     }
   },
@@ -114,7 +116,11 @@ test('windows spread environments over their minutes, each always at its own', (
   })
   expect(times.every((time) => time >= '01:00' && time < '05:00')).toBe(true)
   expect(new Set(times).size).toBeGreaterThan(230)
-  const busiest = Math.max(...Map.groupBy(times, (time) => time).values().map((group) => group.length))
+  const busiest = Math.max(
+    ...Map.groupBy(times, (time) => time)
+      .values()
+      .map((group) => group.length),
+  )
   expect(busiest).toBeLessThan(30)
 })
 
