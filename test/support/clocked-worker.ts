@@ -25,6 +25,7 @@ export async function startClockedWorker(coffer: TestCoffer, options: ClockedWor
     config: loadWorkerConfig(coffer.env),
     secrets: coffer.secrets,
     stores: { open: () => coffer.store, [Symbol.dispose]: () => undefined },
+    queues: coffer.queues,
     ringer: coffer.ringer,
     clock: () => clock.now,
     log: openLog('test worker', 'error'),
