@@ -1,18 +1,25 @@
 import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
 import { resolve } from 'node:path'
-import { parseDocument } from 'yaml'
+import { text } from 'node:stream/consumers'
+import { parse } from 'yaml'
 import { z } from 'zod'
 import { NewPlan } from '../shared/domain/new-plan.ts'
 import type { PlanDefinition } from '../shared/domain/plan.ts'
 import { CofferError } from '../shared/errors.ts'
+import { cronProblem } from '../shared/schedules/due-times.ts'
 import type { Context } from './context.ts'
 
 const PlanFile = z.strictObject({
   plans: z.array(NewPlan, 'must be a list of plans').superRefine((plans, context) => {
-    for (const [index, { slug }] of plans.entries())
+    for (const [index, { slug, schedules }] of plans.entries()) {
       if (plans.findIndex((plan) => plan.slug === slug) < index)
         context.addIssue({ code: 'custom', path: [index, 'slug'], message: `the plan ${slug} is there twice` })
+      for (const [position, rule] of schedules.entries()) {
+        const message = rule.kind === 'cron' ? cronProblem(rule.cron) : null
+        if (message !== null)
+          context.addIssue({ code: 'custom', path: [index, 'schedules', position, 'cron'], message })
+      }
+    }
   }),
 })
 
@@ -35,11 +42,13 @@ async function readGiven(path: string): Promise<string> {
 }
 
 function parseYaml(content: string, path: string): unknown {
-  const document = parseDocument(content, { prettyErrors: true })
-  const [error] = document.errors
-  if (error) throw new CofferError('USAGE_INVALID', `${path} is no YAML: ${error.message.split('\n')[0] ?? ''}`)
-  // No alias is expanded more than this often, so that a small file cannot fill the memory.
-  return document.toJS({ maxAliasCount: 100 }) as unknown
+  try {
+    // No alias is expanded more than this often, so that a small file cannot fill the memory.
+    return parse(content, { maxAliasCount: 100 }) as unknown
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : ''
+    throw new CofferError('USAGE_INVALID', `${path} is no YAML: ${reason ?? ''}`, { cause })
+  }
 }
 
 function describe(issue: z.core.$ZodIssue): string[] {

@@ -49,7 +49,7 @@ async function apply(context: Context, options: ApplyOptions): Promise<Result> {
   }
   const summary = formatCount(changes.length, 'plan')
   if (options.yes !== true && !(await ask(context, `Change ${summary}?`)))
-    throw new CofferError('USAGE_INVALID', `nothing was changed: ${summary} would be; give --yes to do it`, {
+    throw new CofferError('CONFIRMATION_REQUIRED', `nothing was changed: ${summary} would be; --yes does it`, {
       details: { changes: document },
     })
   for (const change of changes) {

@@ -6,4 +6,4 @@ export const NewPlan = PlanDefinition.extend({
   name: PlanDefinition.shape.name.optional(),
   schedules: PlanDefinition.shape.schedules.default([]),
   retention: RetentionPolicy.default(DEFAULT_POLICY),
-}).transform(({ name, ...plan }): PlanDefinition => ({ ...plan, name: name ?? plan.slug }))
+}).transform(({ slug, name = slug, ...plan }): PlanDefinition => ({ slug, name, ...plan }))

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestCoffer } from '../support/coffer.ts'
@@ -214,4 +214,15 @@ test('a backup of which a part fails ends with 3, says why, and downloads what t
   const failed = await coffer(['backup', 'create', 'shop/live', '--service', 'GONE', '--wait'])
   expect(failed.code).toBe(1)
   expect(await coffer(['backup', 'retry', backup])).toMatchObject({ code: 5 })
+})
+
+test('catalog check finds that catalog and store agree, then what a store has lost', async () => {
+  const whole = await coffer(['catalog', 'check'])
+  expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining('the catalog and the store agree') as string })
+  const [manifest = ''] = (await system.objects()).filter((key) => key.endsWith('/manifest.json'))
+  await rm(join(system.folder, 'store', manifest))
+  const { code, stdout } = await coffer(['catalog', 'check'])
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/lost: \S+\n +missing: /)])
+  expect(stdout).toContain(`missing: ${manifest}`)
+  expect((await coffer(['status'])).stdout).toMatch(/1 open alert:[^]*lost /)
 })
