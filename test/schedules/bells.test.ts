@@ -105,6 +105,19 @@ test('a bell that can not be hung does not stop the others, and is told', async 
   expect(await bellsOf(coffer)).toMatchObject([{ key: fine.id }])
 })
 
+test('more bells than fit on a page are each hung once, and taken down', async () => {
+  await using coffer = await startTestCoffer()
+  const many = Array.from({ length: 1_203 }, (_, n): LiveSchedule => {
+    const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+    return { id, title: `${n}`, rule: NIGHTLY, environment: { id, timezone: 'UTC' } }
+  })
+  const { tick } = coffer.queues
+  expect(await hangBells(tick, many)).toEqual({ rehung: 1_203, removed: 0, failures: [] })
+  expect(await hangBells(tick, many)).toEqual({ rehung: 0, removed: 0, failures: [] })
+  expect(await hangBells(tick, many.slice(0, 2))).toEqual({ rehung: 0, removed: 1_201, failures: [] })
+  expect(await tick.getJobSchedulersCount()).toBe(2)
+})
+
 /** Makes the only schedule due, as if its time had come. */
 const comesDue = ({ catalog }: TestCoffer) =>
   catalog.query(`UPDATE schedules SET next_due_at = date_trunc('minute', now()) - interval '1 minute'`)

@@ -101,7 +101,7 @@ test('a backup of a schedule knows it, its due time, the local date of that and 
 test('F10 after an outage of three days one backup is made, late, and the other due times are missed', async () => {
   await using coffer = await startTestCoffer()
   await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'Europe/Zurich', now: at('2026-05-01T12:00') })
-  const context = firingAt(coffer, at('2026-05-05T12:00'))
+  const context = firingAt(coffer, at('2026-05-05T23:00'))
   expect(await fireDueSchedules(context)).toBe(1)
   expect(await fireDueSchedules(context)).toBe(0)
   expect(await scheduledBackups(coffer)).toMatchObject([
@@ -117,8 +117,8 @@ test('F10 after an outage of three days one backup is made, late, and the other 
   )
   await resolveMissedAlerts(coffer.catalog, context.clock())
   expect(await openAlerts(coffer)).toEqual(['missed'])
-  await sealAll(coffer, at('2026-05-05T12:10'))
-  await resolveMissedAlerts(coffer.catalog, at('2026-05-05T12:10'))
+  await sealAll(coffer, at('2026-05-05T23:10'))
+  await resolveMissedAlerts(coffer.catalog, at('2026-05-05T23:10'))
   expect(await openAlerts(coffer)).toEqual([])
 })
 
