@@ -28,7 +28,7 @@ export async function startClockedWorker(coffer: TestCoffer, options: ClockedWor
     queues: coffer.queues,
     ringer: coffer.ringer,
     clock: () => clock.now,
-    log: openLog('test worker', 'error'),
+    log: openLog('test worker', 'silent'),
     owner: 'clocked worker',
     stop: stop.signal,
   }
