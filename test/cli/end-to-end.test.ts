@@ -194,6 +194,9 @@ test('restore --wait gives the rows and files back into empty places, and refuse
   expect(await tree('test')).toEqual(await tree('live'))
   const again = await coffer(['restore', backup, '--to', 'shop/test', '--service', 'DATABASE:DEFAULT', '--wait'])
   expect(again).toMatchObject({ code: 1, stdout: expect.stringMatching(/TARGET_NOT_EMPTY/) as string })
+  const uuid = /restore: +(\S+)/.exec(again.stdout)?.[1] ?? ''
+  expect(await coffer(['restore', 'show', uuid])).toMatchObject({ code: 0, stdout: again.stdout })
+  expect(await coffer(['restore', 'show', uuid, '--wait'])).toMatchObject({ code: 1, stdout: again.stdout })
 })
 
 test('a backup of which a part fails ends with 3, says why, and downloads what there is with 3', async () => {
