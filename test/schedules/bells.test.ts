@@ -72,8 +72,10 @@ test('bells follow the catalog: changed ones are replaced, those of deleted sche
   )
   expect(await hangBells(coffer.queues.tick, await schedulesOf(coffer))).toMatchObject({ rehung: 1, removed: 0 })
   expect(await bellsOf(coffer)).toMatchObject([{ pattern: '45 3 * * *' }])
-  await coffer.catalog.query(`UPDATE environments SET timezone = 'Asia/Tokyo', slug = 'renamed' WHERE slug = 'planned'`)
-  await hangBells(coffer.queues.tick, await schedulesOf(coffer))
+  for (const change of [`timezone = 'Asia/Tokyo'`, `slug = 'renamed'`]) {
+    await coffer.catalog.query(`UPDATE environments SET ${change} WHERE slug = 'planned'`)
+    expect(await hangBells(coffer.queues.tick, await schedulesOf(coffer))).toMatchObject({ rehung: 1, removed: 0 })
+  }
   expect(await bellsOf(coffer)).toMatchObject([{ name: 'renamed · shop · nightly', tz: 'Asia/Tokyo' }])
   expect(await coffer.queues.tick.getDelayedCount()).toBe(1)
 

@@ -96,3 +96,16 @@ export async function sealAll({ catalog }: TestCoffer, now: Date): Promise<void>
     [now],
   )
 }
+
+export const occurrences = ({ catalog }: TestCoffer) =>
+  catalog.query<{ due_at: Date; state: string; has_backup: boolean }>(
+    'SELECT due_at, state, backup_id IS NOT NULL AS has_backup FROM occurrences ORDER BY due_at',
+  )
+
+export const parts = ({ catalog }: TestCoffer) =>
+  catalog.query<{ id: string; state: string; success: string | null; errors: { code: string }[] }>(
+    `SELECT s.id, s.state, s.success, s.errors FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id ORDER BY b.due_at`,
+  )
+
+export const openAlerts = async ({ catalog }: TestCoffer): Promise<string[]> =>
+  (await catalog.query<{ kind: string }>('SELECT kind FROM alerts WHERE resolved_at IS NULL')).map(({ kind }) => kind)

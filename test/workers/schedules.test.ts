@@ -1,33 +1,30 @@
 import { expect, test } from 'vitest'
 import { deleteApplication } from '../../shared/catalog/applications.ts'
-import { createBackup } from '../../shared/catalog/backups.ts'
 import { deleteEnvironment, updateEnvironment } from '../../shared/catalog/environments.ts'
-import { resolveMissedAlerts } from '../../shared/catalog/occurrences.ts'
 import { getPlan, updatePlan } from '../../shared/catalog/plans.ts'
-import { claimRun } from '../../shared/catalog/runs.ts'
+import { dueSchedules, listLiveSchedules } from '../../shared/catalog/schedules.ts'
 import { localDate } from '../../shared/domain/local-time.ts'
 import type { ScheduleRule } from '../../shared/domain/schedule-rule.ts'
 import { fireDueSchedules, fireSchedule } from '../../workers/tick/fire-schedules.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
-import { addPlanned, firingAt, scheduledBackups, sealAll, turnClock } from '../support/schedules.ts'
+import {
+  addPlanned,
+  firingAt,
+  occurrences,
+  openAlerts,
+  parts,
+  scheduledBackups,
+  sealAll,
+  turnClock,
+} from '../support/schedules.ts'
 
 const SCOPE = { organisationId: null }
 const NIGHTLY: ScheduleRule = { name: 'nightly', kind: 'cron', cron: '30 2 * * *' }
 const HOUR_MS = 3_600_000
 const at = (time: string) => new Date(`${time}Z`)
 
-const occurrences = ({ catalog }: TestCoffer) =>
-  catalog.query<{ due_at: Date; state: string; has_backup: boolean }>(
-    'SELECT due_at, state, backup_id IS NOT NULL AS has_backup FROM occurrences ORDER BY due_at',
-  )
-
 const scheduleIds = async ({ catalog }: TestCoffer) =>
   (await catalog.query<{ id: string }>('SELECT id FROM schedules WHERE deleted_at IS NULL')).map(({ id }) => id)
-
-const parts = ({ catalog }: TestCoffer) =>
-  catalog.query<{ id: string; state: string; success: string | null; errors: { code: string }[] }>(
-    `SELECT s.id, s.state, s.success, s.errors FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id ORDER BY b.due_at`,
-  )
 
 test.each([
   ['Europe/Zurich', '2026-03-29', '30 2 * * *'],
@@ -65,6 +62,21 @@ test('F10 however many bells and reconcilers look at once, a due time makes one 
   expect(await occurrences(coffer)).toHaveLength(5)
 })
 
+test.each(['schedules', 'environments'])(
+  'while somebody changes one of the %s, firing leaves it for the next look and waits for nobody',
+  async (table) => {
+    await using coffer = await startTestCoffer()
+    await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
+    const context = firingAt(coffer, at('2026-05-02T02:30'))
+    const meanwhile = await coffer.catalog.transaction(async (tx) => {
+      await tx.query(`UPDATE ${table} SET created_at = created_at`)
+      return fireDueSchedules(context)
+    })
+    expect(meanwhile).toBe(0)
+    expect(await fireDueSchedules(context)).toBe(1)
+  },
+)
+
 test('a due time that was decided once makes no second backup, even when the schedule is put back before it', async () => {
   await using coffer = await startTestCoffer()
   await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
@@ -98,111 +110,6 @@ test('a backup of a schedule knows it, its due time, the local date of that and 
   expect(await coffer.catalog.query('SELECT queue FROM outbox')).toEqual([{ queue: 'dump' }])
 })
 
-test('F10 after an outage of three days one backup is made, late, and the other due times are missed', async () => {
-  await using coffer = await startTestCoffer()
-  await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'Europe/Zurich', now: at('2026-05-01T12:00') })
-  const context = firingAt(coffer, at('2026-05-05T23:00'))
-  expect(await fireDueSchedules(context)).toBe(1)
-  expect(await fireDueSchedules(context)).toBe(0)
-  expect(await scheduledBackups(coffer)).toMatchObject([
-    { due_at: at('2026-05-05T00:30'), bucket_date: '2026-05-05', late: true },
-  ])
-  expect(await occurrences(coffer)).toEqual([
-    ...['02', '03', '04'].map((day) => ({ due_at: at(`2026-05-${day}T00:30`), state: 'missed', has_backup: false })),
-    { due_at: at('2026-05-05T00:30'), state: 'fired', has_backup: true },
-  ])
-  const [alert] = await coffer.catalog.query<{ message: string }>(`SELECT message FROM alerts WHERE kind = 'missed'`)
-  expect(alert?.message).toBe(
-    'planned · shop · nightly: 3 due time(s) passed without a backup, the first at 2026-05-02T00:30:00.000Z',
-  )
-  await resolveMissedAlerts(coffer.catalog, context.clock())
-  expect(await openAlerts(coffer)).toEqual(['missed'])
-  await sealAll(coffer, at('2026-05-05T23:10'))
-  await resolveMissedAlerts(coffer.catalog, at('2026-05-05T23:10'))
-  expect(await openAlerts(coffer)).toEqual([])
-})
-
-const openAlerts = async ({ catalog }: TestCoffer) =>
-  (await catalog.query<{ kind: string }>('SELECT kind FROM alerts WHERE resolved_at IS NULL')).map(({ kind }) => kind)
-
-test.each([
-  [10, false],
-  [11, true],
-])('fired %i minutes after its due time, a backup is late: %s', async (minutes, late) => {
-  await using coffer = await startTestCoffer()
-  await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
-  await fireDueSchedules(firingAt(coffer, new Date(at('2026-05-02T02:30').getTime() + minutes * 60_000)))
-  expect(await scheduledBackups(coffer)).toMatchObject([{ late }])
-})
-
-test('a backup of which nothing was begun by the next due time is missed; no worker can claim it any more', async () => {
-  await using coffer = await startTestCoffer()
-  await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
-  const context = firingAt(coffer, at('2026-05-02T02:30'))
-  await fireDueSchedules(context)
-  context.set(at('2026-05-03T02:30'))
-  await fireDueSchedules(context)
-  expect(await scheduledBackups(coffer)).toMatchObject([{ success: 'CANCELLED' }, { success: null }])
-  const [missed, waiting] = await parts(coffer)
-  expect(missed).toMatchObject({
-    state: 'COMPLETED',
-    success: 'CANCELLED',
-    errors: [{ code: 'RUN_MISSED', attempt: 0 }],
-  })
-  expect(waiting).toMatchObject({ state: 'QUEUED', errors: [] })
-  expect((await occurrences(coffer)).map(({ state }) => state)).toEqual(['missed', 'fired'])
-  expect(await openAlerts(coffer)).toEqual(['missed'])
-  const claim = { id: missed?.id ?? '', attempt: 1, owner: 'test', leaseSeconds: 60, now: context.clock() }
-  expect(await claimRun(coffer.catalog, claim)).toEqual({ refused: 'stale' })
-})
-
-test('a backup that still runs at the next due time goes on, and the new one waits for it', async () => {
-  await using coffer = await startTestCoffer()
-  await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
-  const context = firingAt(coffer, at('2026-05-02T02:30'))
-  await fireDueSchedules(context)
-  const [first] = await parts(coffer)
-  const claim = { attempt: 1, owner: 'test', leaseSeconds: 60, now: context.clock() }
-  expect(await claimRun(coffer.catalog, { ...claim, id: first?.id ?? '' })).toHaveProperty('claimed')
-  context.set(at('2026-05-03T02:30'))
-  expect(await fireDueSchedules(context)).toBe(1)
-  const [running, waiting] = await parts(coffer)
-  expect([running?.state, waiting?.state]).toEqual(['RUNNING', 'QUEUED'])
-  expect(await claimRun(coffer.catalog, { ...claim, id: waiting?.id ?? '' })).toEqual({ refused: 'waiting' })
-  expect(await openAlerts(coffer)).toEqual([])
-})
-
-test('a claim and the next due time at the same moment: either it runs, or it is missed, never both', async () => {
-  await using coffer = await startTestCoffer()
-  await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
-  const context = firingAt(coffer, at('2026-05-02T02:30'))
-  await fireDueSchedules(context)
-  for (let day = 3; day < 23; day++) {
-    const waiting = (await parts(coffer)).find(({ state }) => state === 'QUEUED')
-    context.set(at(`2026-05-${String(day).padStart(2, '0')}T02:30`))
-    const request = { id: waiting?.id ?? '', attempt: 1, owner: 'test', leaseSeconds: 60, now: context.clock() }
-    const [claim] = await Promise.all([claimRun(coffer.catalog, request), fireDueSchedules(context)])
-    const part = (await parts(coffer)).find(({ id }) => id === waiting?.id)
-    expect(part?.state).toBe('claimed' in claim ? 'RUNNING' : 'COMPLETED')
-    await coffer.catalog.query(
-      `UPDATE service_instance_backups SET state = 'COMPLETED', success = 'FAILURE' WHERE state = 'RUNNING'`,
-    )
-    await coffer.catalog.query(`UPDATE backups SET state = 'COMPLETED', success = 'FAILURE' WHERE state = 'RUNNING'`)
-  }
-})
-
-test('what was asked for by hand is neither missed nor counted at a due time', async () => {
-  await using coffer = await startTestCoffer()
-  const { id } = await addPlanned(coffer, { rules: [NIGHTLY], timezone: 'UTC', now: at('2026-05-01T12:00') })
-  const now = at('2026-05-02T02:00')
-  const input = { environmentId: id, notes: '', scheduledForDeletionAt: null, maxTries: 3, scope: SCOPE, now }
-  const manual = await createBackup(coffer.catalog, { ...input, trigger: 'MANUAL' })
-  await fireDueSchedules(firingAt(coffer, at('2026-05-02T02:30')))
-  const rows = await coffer.catalog.query<{ id: string; state: string }>('SELECT id, state FROM backups')
-  expect(rows).toHaveLength(2)
-  expect(rows).toContainEqual({ id: manual.uuid, state: 'QUEUED' })
-})
-
 test('a deleted environment or application, and a plan without a schedule, fire nothing', async () => {
   await using coffer = await startTestCoffer()
   const now = at('2026-05-01T12:00')
@@ -218,6 +125,8 @@ test('a deleted environment or application, and a plan without a schedule, fire 
   const [application] = await coffer.catalog.query<{ id: string }>('SELECT id FROM applications')
   await deleteApplication(coffer.catalog, application?.id ?? '', SCOPE, now)
   expect(await fireDueSchedules(firingAt(coffer, at('2026-05-03T12:00')))).toBe(0)
+  expect(await dueSchedules(coffer.catalog, at('2026-05-03T12:00'))).toEqual([])
+  expect(await listLiveSchedules(coffer.catalog)).toEqual([])
   expect(await scheduledBackups(coffer)).toEqual([])
 })
 
