@@ -11,7 +11,7 @@ import type { Scope } from './scope.ts'
  * @throws NOT_FOUND, REQUEST_INVALID (force without a reason), CONFLICT (it runs, or is gone), HELD,
  *   GUARD_REFUSED (it is the newest good one of a service instance, and nobody forces it)
  */
-export function deleteBackup(
+export async function deleteBackup(
   catalog: Catalog,
   id: string,
   { reason, force }: { reason: string; force: boolean },
