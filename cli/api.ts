@@ -38,8 +38,8 @@ export class Api {
     return this.#call('GET', path, schema)
   }
 
-  async post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
-    return this.#call('POST', path, schema, body)
+  async post<T>(path: string, body: unknown, schema: z.ZodType<T>, timeoutMs?: number): Promise<T> {
+    return this.#call('POST', path, schema, body, timeoutMs)
   }
 
   async patch<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
@@ -75,9 +75,15 @@ export class Api {
     return response
   }
 
-  async #call<T>(method: Method, path: string, schema: z.ZodType<T>, body?: unknown): Promise<T> {
+  async #call<T>(
+    method: Method,
+    path: string,
+    schema: z.ZodType<T>,
+    body?: unknown,
+    timeoutMs = REQUEST_TIMEOUT_MS,
+  ): Promise<T> {
     const url = new URL(path.replace(/^\//, ''), this.address.url)
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(timeoutMs)])
     const response = await this.#fetch(url, {
       method,
       signal,
@@ -174,7 +180,7 @@ const toError = (thrown: unknown) => (thrown instanceof Error ? thrown : new Err
 
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
-  if (thrown.name === 'TimeoutError') return `no answer within ${REQUEST_TIMEOUT_MS / 1000} s`
+  if (thrown.name === 'TimeoutError') return 'no answer in time'
   const cause = thrown.cause instanceof AggregateError ? (thrown.cause.errors[0] as unknown) : thrown.cause
   if (!(cause instanceof Error)) return thrown.message
   return 'code' in cause && cause.code === 'ECONNREFUSED' ? 'connection refused' : cause.message

@@ -48,10 +48,23 @@ export function reported({ backup, services }: WholeBackup): Result {
     ended: formatTime(ended),
     ...(typeof size === 'number' ? { size: formatBytes(size) } : {}),
     ...(notes === '' ? {} : { notes }),
+    ...keeping(backup),
   })
   return {
     document: { ...backup, service_instance_backup_details: services },
     lines: [...lines, ...services.flatMap(serviceLines)],
+  }
+}
+
+/** What decides how long it stays. */
+function keeping({ labels, late, hold, ...backup }: Backup): Record<string, string> {
+  const { delete_after: deleteAfter, scheduled_for_deletion_at: date } = backup
+  return {
+    ...(labels.length === 0 ? {} : { label: labels.join(', ') }),
+    ...(late ? { late: 'taken after its due time' } : {}),
+    ...(hold ? { held: `${hold.reason} (${hold.by ?? 'unknown'}, ${formatTime(hold.at)})` } : {}),
+    ...(date ? { 'deletion date': formatTime(date) } : {}),
+    ...(deleteAfter ? { 'is deleted': `after ${formatTime(deleteAfter)}; until then "backup undelete" keeps it` } : {}),
   }
 }
 

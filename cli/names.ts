@@ -1,7 +1,7 @@
 import { CofferError } from '../shared/errors.ts'
 import { SERVICE_TYPES } from '../shared/domain/states.ts'
 import type { Api } from './api.ts'
-import { Application, Environment, ServiceInstance } from './resources.ts'
+import { Application, Environment, Plan, ServiceInstance } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -11,12 +11,19 @@ export const isUuid = (text: string) => UUID.test(text)
 export const APPLICATIONS = '/apps/v3/applications/'
 export const ENVIRONMENTS = '/apps/v3/environments/'
 export const SERVICES = '/apps/v3/service-instances/'
+export const PLANS = '/apps/v3/plans/'
 export const BACKUPS = '/apps/v3/backups/'
 
 /** By uuid or slug. */
 export async function findApplication(api: Api, name: string): Promise<Application> {
   if (isUuid(name)) return api.get(`${APPLICATIONS}${name}/`, Application)
   return one(await api.list(APPLICATIONS, { slug: name }, Application), `application "${name}"`, ({ uuid }) => uuid)
+}
+
+/** By uuid or slug. */
+export async function findPlan(api: Api, name: string): Promise<Plan> {
+  if (isUuid(name)) return api.get(`${PLANS}${name}/`, Plan)
+  return one(await api.list(PLANS, { slug: name }, Plan), `plan "${name}"`, ({ uuid }) => uuid)
 }
 
 /** By uuid or `app/env`. */

@@ -5,10 +5,14 @@ import { findProducer } from './address.ts'
 import type { Surroundings } from './address.ts'
 import { Api } from './api.ts'
 import { addAppCommands } from './commands/app.ts'
+import { addApplyCommand } from './commands/apply.ts'
 import { addBackupCommands } from './commands/backup.ts'
+import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
+import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
+import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
 import type { Context, Runner } from './context.ts'
@@ -63,7 +67,7 @@ export async function runCommand(args: readonly string[], world: World): Promise
 
 function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }: Output): Command {
   const program = new Command('coffer')
-    .description('Backups of applications: take, list, download and restore them.')
+    .description('Backups of applications: take, keep, download and restore them.')
     .version(version)
     .option('--json', 'print one JSON document; problems as JSON on stderr')
     .exitOverride()
@@ -79,6 +83,10 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addBackupCommands(program, run)
   addDownloadCommand(program, run)
   addRestoreCommands(program, run)
+  addPlanCommands(program, run)
+  addApplyCommand(program, run)
+  addRetentionCommands(program, run)
+  addCatalogCommands(program, run)
   addStatusCommand(program, run)
   return program
 }

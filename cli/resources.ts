@@ -9,6 +9,28 @@ export const Identity = z.looseObject({
   role: z.string().nullish(),
 })
 
+/** What needs attention. `queues`: null when Redis does not answer. */
+export const Status = z.looseObject({
+  overdue: z.looseObject({
+    count: z.number(),
+    results: z.array(
+      z.looseObject({
+        environment: z.string(),
+        slug: z.string(),
+        application: z.string(),
+        expected_by: z.string(),
+        last_good_at: z.string().nullable(),
+      }),
+    ),
+  }),
+  alerts: z.looseObject({
+    count: z.number(),
+    results: z.array(z.looseObject({ kind: z.string(), message: z.string(), raised_at: z.string() })),
+  }),
+  queues: z.record(z.string(), z.record(z.string(), z.number())).nullable(),
+})
+export type Status = z.infer<typeof Status>
+
 export const Application = z.looseObject({
   uuid: z.string(),
   slug: z.string(),
@@ -24,8 +46,37 @@ export const Environment = z.looseObject({
   plan: z.string().nullable(),
   timezone: z.string(),
   store: z.string().nullable(),
+  pruning_stopped: z.looseObject({ reason: z.string(), at: z.string() }).nullish(),
 })
 export type Environment = z.infer<typeof Environment>
+
+const AgeRule = z.looseObject({ keep_days: z.number(), keep_newest: z.number() })
+
+/** What a plan consists of; what it lacks, the producer fills in. */
+export const Plan = z.looseObject({
+  uuid: z.string(),
+  slug: z.string(),
+  name: z.string(),
+  schedules: z.array(
+    z.looseObject({
+      name: z.string(),
+      kind: z.string(),
+      cron: z.string().optional(),
+      day: z.string().optional(),
+      from: z.string().optional(),
+      until: z.string().optional(),
+    }),
+  ),
+  retention: z.looseObject({
+    scheduled: z.looseObject({
+      tiers: z.array(z.looseObject({ label: z.string(), per: z.string(), keep: z.number() })),
+    }),
+    on_demand: AgeRule,
+    safety: AgeRule,
+  }),
+  expected_within_hours: z.number().nullish(),
+})
+export type Plan = z.infer<typeof Plan>
 
 export const ServiceInstance = z.looseObject({
   uuid: z.string(),
@@ -48,6 +99,10 @@ export const Backup = z.looseObject({
   ended_at: z.string().nullish(),
   scheduled_for_deletion_at: z.string().nullish(),
   size: z.number().nullish(),
+  labels: z.array(z.string()).default([]),
+  late: z.boolean().default(false),
+  hold: z.looseObject({ reason: z.string(), by: z.string().nullish(), at: z.string() }).nullish(),
+  delete_after: z.string().nullish(),
 })
 export type Backup = z.infer<typeof Backup>
 
@@ -127,3 +182,48 @@ export const Restore = z.looseObject({
 })
 export type Restore = z.infer<typeof Restore>
 export type ServiceInstanceRestore = z.infer<typeof ServiceInstanceRestore>
+
+export const StoreEntry = z.looseObject({ uuid: z.string(), name: z.string(), url: z.string() })
+export type StoreEntry = z.infer<typeof StoreEntry>
+
+/** Of one store. `lost`: what the store lacks; `found`: what it lacked before, and has again. */
+export const StoreCheck = z.looseObject({
+  objects: z.number(),
+  backups: z.number(),
+  unowned: z.array(z.string()),
+  unowned_count: z.number(),
+  lost: z.array(z.looseObject({ service_instance_backup: z.string(), missing: z.array(z.string()) })),
+  found: z.array(z.string()),
+})
+export type StoreCheck = z.infer<typeof StoreCheck>
+
+const RetentionLine = z.looseObject({
+  backup: z.string().nullable(),
+  at: z.string(),
+  label: z.string().nullable(),
+  reason: z.string(),
+})
+
+/** Of each service instance: what a prune would do now, what goes within the days that were asked for, and what there is then. */
+export const RetentionPreview = z.looseObject({
+  plan: z.string().nullable(),
+  days: z.number(),
+  service_instances: z.array(
+    z.looseObject({
+      service_type: z.string(),
+      prefix: z.string(),
+      today: z.array(
+        RetentionLine.extend({
+          id: z.string(),
+          action: z.string(),
+          until: z.string().nullable(),
+          standing: z.string(),
+        }),
+      ),
+      going: z.array(z.looseObject({ id: z.string(), goes_at: z.string() })),
+      kept: z.array(RetentionLine.extend({ policy_class: z.string() })),
+      counts: z.record(z.string(), z.number()),
+    }),
+  ),
+})
+export type RetentionPreview = z.infer<typeof RetentionPreview>

@@ -2,14 +2,19 @@ import express, { type Express, type Router } from 'express'
 import helmet, { type HelmetOptions } from 'helmet'
 import { applicationRoutes } from './api/applications.ts'
 import { backupDownloadRoutes } from './api/backup-downloads.ts'
+import { backupKeepingRoutes } from './api/backup-keeping.ts'
 import { backupRestoreRoutes } from './api/backup-restores.ts'
 import { backupRoutes } from './api/backups.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
 import { meRoutes } from './api/me.ts'
+import { planRoutes } from './api/plans.ts'
+import { retentionRoutes } from './api/retention.ts'
+import { scheduleRoutes } from './api/schedules.ts'
 import { serviceInstanceBackupRoutes } from './api/service-instance-backups.ts'
 import { serviceInstanceRoutes } from './api/service-instances.ts'
-import { storeAndPlanRoutes } from './api/stores-and-plans.ts'
+import { statusRoutes } from './api/status.ts'
+import { storeRoutes } from './api/stores.ts'
 import { authenticate } from './auth.ts'
 import { pagesRouter } from './dashboard/pages.ts'
 import { errorHandler, identifyRequest, refuseUnknownPath } from './error-handler.ts'
@@ -28,11 +33,16 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...applicationRoutes(producer),
   ...environmentRoutes(producer),
   ...serviceInstanceRoutes(producer),
-  ...storeAndPlanRoutes(producer),
+  ...storeRoutes(producer),
+  ...planRoutes(producer),
+  ...scheduleRoutes(producer),
+  ...retentionRoutes(producer),
   ...backupRoutes(producer),
+  ...backupKeepingRoutes(producer),
   ...serviceInstanceBackupRoutes(producer),
   ...backupDownloadRoutes(producer),
   ...backupRestoreRoutes(producer),
+  ...statusRoutes(producer),
 ]
 
 export function createApp(producer: Producer): Express {

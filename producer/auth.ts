@@ -41,6 +41,12 @@ export function requireRole(actor: Actor, needed: Role, what: string): void {
   throw new CofferError('FORBIDDEN', `${what} needs the role ${needed}; the token "${actor.name}" is a ${actor.role}'s`)
 }
 
+/** For what all organisations share. @throws FORBIDDEN */
+export function requireWholeInstallation(actor: Actor, what: string): void {
+  if (actor.scope.organisationId === null) return
+  throw new CofferError('FORBIDDEN', `${what} concerns all organisations; the token "${actor.name}" is of one`)
+}
+
 /** Lets a request pass that brings `Authorization: Token …` (or Bearer). */
 export function authenticate(producer: Pick<Producer, 'catalog' | 'log'>, failedLogins: FailedLogins): RequestHandler {
   return async (request, response, next) => {

@@ -15,6 +15,9 @@ export interface Problem {
   detail: string
   remedy: string
   errors?: FieldError[]
+  /** Of CONFIRMATION_REQUIRED: what would go, and what to send back as `confirm`. */
+  digest?: unknown
+  would_delete?: unknown
   request_id: string
 }
 
@@ -66,6 +69,7 @@ function describe(error: CofferError, requestId: string): Problem {
     detail: error.code === 'INTERNAL' ? 'something failed that was not foreseen' : scrub(error.message),
     remedy,
     ...(errors.length > 0 ? { errors } : {}),
+    ...(error.code === 'CONFIRMATION_REQUIRED' ? error.details : {}),
     request_id: requestId,
   }
 }

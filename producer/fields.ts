@@ -24,6 +24,14 @@ export const notes = z
   .max(4096, 'must be at most 4096 characters')
   .refine((text) => !text.includes('\0'), 'must not contain NUL')
 
+/** Why a person does something; it is kept and shown. */
+export const reason = z
+  .string('must say why')
+  .trim()
+  .min(1, 'must say why')
+  .max(500, 'must be at most 500 characters')
+  .refine(hasNoControls, 'must not contain control characters')
+
 /** An IANA time zone, as Intl writes it: `europe/zurich` is Europe/Zurich. */
 export const timezone = z.string('must be text').transform((text, context) => {
   try {
@@ -41,6 +49,9 @@ export const futureTime = (now: Date) =>
     .datetime({ offset: true, error: 'must be a time with offset such as 2030-01-31T12:00:00Z' })
     .transform((text) => new Date(text))
     .refine((time) => time > now, 'must be in the future')
+
+/** The digest of a refusal with CONFIRMATION_REQUIRED: that the backups may go which it names. */
+export const confirm = z.string('must be text').regex(/^[0-9a-f]{64}$/, 'must be the digest of an earlier refusal')
 
 /** A filter of a list. */
 export const filterText = z.string('must be given once')

@@ -74,7 +74,8 @@ function remember(work: () => Promise<void>, clock: Clock): () => Promise<void> 
   }
 }
 
-async function inTime(work: Promise<unknown>): Promise<void> {
+/** Rejects when it takes longer than a person would wait for it. @throws SERVICE_UNAVAILABLE */
+export async function inTime<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(
@@ -83,7 +84,7 @@ async function inTime(work: Promise<unknown>): Promise<void> {
     )
   })
   try {
-    await Promise.race([work, late])
+    return await Promise.race([work, late])
   } finally {
     clearTimeout(timer)
     work.catch(() => undefined)

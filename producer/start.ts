@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
-import { ensureDefaultPlan } from '../shared/catalog/plans.ts'
+import { ensureShippedPlans } from '../shared/catalog/plans.ts'
 import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -88,7 +88,7 @@ async function prepareCatalog(catalog: Catalog, defaultStore: Store, config: Pro
       `the catalog lacks the migrations ${missing.join(', ')}; run "npm run migrate" first`,
     )
   await ensureDefaultOrganisation(catalog, now)
-  await ensureDefaultPlan(catalog, now)
+  await ensureShippedPlans(catalog, now)
   // Only the first time: a known store that lost its mark is an unmounted disk.
   if (!(await isKnownStore(catalog, config.COFFER_STORAGE_URL))) await defaultStore.prepare()
   await ensureDefaultStore(catalog, config.COFFER_STORAGE_URL, now)

@@ -20,6 +20,18 @@ export const FAILURES = {
   NOT_FOUND: { retry: 'never', status: 404, remedy: 'check the id; list the resource to see what exists' },
   METHOD_NOT_ALLOWED: { retry: 'never', status: 405, remedy: 'use one of the methods in the Allow header' },
   CONFLICT: { retry: 'never', status: 409, remedy: 'read the current state of the resource, then decide again' },
+  HELD: { retry: 'never', status: 409, remedy: 'release the hold first, if you may' },
+  GUARD_REFUSED: { retry: 'never', status: 409, remedy: 'take another good backup first; or force it, with a reason' },
+  CONFIRMATION_REQUIRED: {
+    retry: 'never',
+    status: 409,
+    remedy: 'look at what would be deleted; send the request again with the digest to confirm it',
+  },
+  PRUNE_INCOMPLETE: {
+    retry: 'backoff',
+    status: 500,
+    remedy: 'none needed: the next prune goes on; if it lasts, look at the alerts and the store',
+  },
   LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
   RANGE_NOT_SATISFIABLE: {
     retry: 'never',
@@ -33,6 +45,11 @@ export const FAILURES = {
   },
   SERVICE_UNAVAILABLE: { retry: 'backoff', status: 503, remedy: 'try again; if it lasts, look at /readyz' },
   INTERNAL: { retry: 'backoff', status: 500, remedy: 'look for the request id in the log of the process' },
+  PLAN_INVALID: {
+    retry: 'never',
+    status: 409,
+    remedy: 'correct the plan; until then nothing is deleted by its retention',
+  },
 
   CONNECTION_INVALID: {
     retry: 'never',
@@ -119,6 +136,11 @@ export const FAILURES = {
   RUN_STALLED: { retry: 'backoff', status: 500, remedy: 'look at locks and network of the source; no bytes moved' },
   RUN_DEADLINE: { retry: 'backoff', status: 500, remedy: 'raise the deadline or find out why the run is so slow' },
   RUN_ABANDONED: { retry: 'backoff', status: 500, remedy: 'look at the log of the worker that died' },
+  RUN_MISSED: {
+    retry: 'never',
+    status: 409,
+    remedy: 'find out why no worker took it up until its next due time: no worker, or too few of them',
+  },
   WORKER_STOPPED: { retry: 'backoff', status: 503, remedy: 'none needed: another worker takes it up' },
 
   USAGE_INVALID: { retry: 'never', status: 400, remedy: 'run the command with --help to see how it is used' },

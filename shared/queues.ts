@@ -1,12 +1,13 @@
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { CofferError } from './errors.ts'
+import { nextRing } from './schedules/bells.ts'
 
 /** All of Coffer's queues that have work today. Redis is a doorbell: job data holds ids only, and all of it may be lost at any moment. */
-export const QUEUE_NAMES = ['dump', 'media-archive', 'restore'] as const
+export const QUEUE_NAMES = ['dump', 'media-archive', 'prune', 'restore', 'tick'] as const
 export type QueueName = (typeof QUEUE_NAMES)[number]
 
-/** What a job says: which row, and which attempt of it this bell rings for. Everything else is read from the catalog. */
+/** What a job says: which row, and which attempt of it this bell rings for; 0 where a row has no attempts. Everything else is read from the catalog. */
 export interface JobData {
   id: string
   attempt: number
@@ -26,6 +27,8 @@ export interface Queues {
   /** Puts the job on its queue unless it waits or runs there already. Rejects within the deadline also when Redis hangs. */
   ring(bell: Bell): Promise<void>
   readonly all: readonly Queue[]
+  /** The queue that the bells of schedules lie in. */
+  readonly tick: Queue<JobData>
   close(): Promise<void>
 }
 
@@ -35,6 +38,9 @@ export const KEEP_JOBS = {
   removeOnComplete: { age: 86_400, count: 1_000 },
   removeOnFail: { age: 14 * 86_400, count: 5_000 },
 }
+
+/** How BullMQ finds the next ring of a schedule's bell: as the catalog finds its next due time. */
+export const RING_SETTINGS = { settings: { repeatStrategy: nextRing } }
 
 /** For those who enqueue: fails fast instead of waiting for a Redis that is away. */
 export function openQueues(redisUrl: string, onError: (error: Error) => void): Queues {
@@ -46,13 +52,14 @@ export function openQueues(redisUrl: string, onError: (error: Error) => void): Q
     retryStrategy: (tries) => Math.min(tries * 200, 2_000),
   })
   connection.on('error', onError)
-  const queues = new Map(
-    QUEUE_NAMES.map((name) => [name, new Queue<JobData>(name, { connection, skipVersionCheck: true })]),
-  )
+  const open = (name: QueueName) => new Queue<JobData>(name, { connection, skipVersionCheck: true, ...RING_SETTINGS })
+  const tick = open('tick')
+  const queues = new Map(QUEUE_NAMES.map((name) => [name, name === 'tick' ? tick : open(name)]))
   for (const queue of queues.values()) queue.on('error', onError)
   return {
     ring: (bell) => withDeadline(ring(queues.get(bell.queue), bell), bell),
     all: [...queues.values()],
+    tick,
     async close() {
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()))
       connection.disconnect()

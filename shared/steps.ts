@@ -9,6 +9,10 @@ export type Step =
   | 'before-manifest'
   | 'after-manifest'
   | 'before-restore-commit'
+  | 'prune-labelled'
+  | 'prune-deleting'
+  | 'prune-manifest-gone'
+  | 'prune-objects-gone'
 
 /** Published synchronously on the diagnostics channel `coffer:step`; costs nothing while nobody subscribes. */
 const steps = channel('coffer:step')

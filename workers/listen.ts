@@ -1,10 +1,12 @@
 import { Worker, type Processor } from 'bullmq'
 import { Redis } from 'ioredis'
-import { KEEP_JOBS, type JobData, type QueueName } from '../shared/queues.ts'
+import { KEEP_JOBS, RING_SETTINGS, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
+import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
+import { processTick } from './tick/fire-schedules.ts'
 import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
@@ -12,7 +14,9 @@ type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 const PROCESSORS: Record<QueueName, Process> = {
   dump: (context, job) => processRun(context, takeDump, job),
   'media-archive': (context, job) => processRun(context, takeArchive, job),
+  prune: processPrune,
   restore: processRestore,
+  tick: processTick,
 }
 
 export interface Listeners {
@@ -59,6 +63,7 @@ function listenTo(context: WorkerContext, connection: Redis, queue: string, proc
     stalledInterval: 60_000,
     maxStalledCount: 2,
     ...KEEP_JOBS,
+    ...RING_SETTINGS,
   })
   worker.on('failed', (job, error) => context.log.warn({ queue, job: job?.id, err: error }, 'a job failed'))
   return worker

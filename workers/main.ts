@@ -38,6 +38,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
     catalog,
     config,
     stores,
+    queues,
     ringer,
     log,
     stop,

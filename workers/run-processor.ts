@@ -10,7 +10,7 @@ import { decryptConnection, type Connection } from '../shared/connections.ts'
 import { backoffSeconds } from '../shared/domain/backoff.ts'
 import { CofferError, toCofferError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
-import type { JobData } from '../shared/queues.ts'
+import type { JobData, Queues } from '../shared/queues.ts'
 import type { Ringer } from '../shared/ringer.ts'
 import type { Secrets } from '../shared/secrets.ts'
 import { reached } from '../shared/steps.ts'
@@ -28,6 +28,7 @@ export interface WorkerContext {
   config: WorkerConfig
   secrets: Secrets
   stores: Stores
+  queues: Queues
   ringer: Ringer
   clock: Clock
   log: Logger

@@ -4,7 +4,6 @@ import { beginSeal, finishSeal, isOver } from '../shared/catalog/seals.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ArtifactRecord } from '../shared/domain/artifact.ts'
 import {
-  type BackupState,
   type Contents,
   MANIFEST_FORMAT,
   MANIFEST_NAME,
@@ -17,8 +16,9 @@ import type { Secrets } from '../shared/secrets.ts'
 import { reached } from '../shared/steps.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { COFFER_VERSION } from '../shared/version.ts'
-import { discardAttempt } from './attempt-objects.ts'
+import { discardAttempt, writeText } from './attempt-objects.ts'
 import { persistently } from './persistently.ts'
+import { encodeState } from './state-file.ts'
 
 /** What a run has stored and proven. */
 export interface TakenBackup {
@@ -50,7 +50,7 @@ export async function sealRun(context: SealContext, run: ClaimedRun, taken: Take
   const begun = await persistently(() => beginSeal(catalog, run, intent), signal)
   if (begun === 'cancelled') throw new CofferError('RUN_CANCELLED', 'it was cancelled on request')
   if (begun === 'fenced') throw new CofferError('RUN_FENCED', 'another worker has taken it over')
-  await writeText(store, `${run.keyPrefix}${STATE_NAME}`, encodeState(run, clock), signal)
+  await writeText(store, `${run.keyPrefix}${STATE_NAME}`, firstState(run, clock()), signal)
   reached('before-manifest', { key: run.keyPrefix })
   await writeText(store, `${run.keyPrefix}${MANIFEST_NAME}`, manifest, signal)
   reached('after-manifest', { key: run.keyPrefix })
@@ -59,20 +59,6 @@ export async function sealRun(context: SealContext, run: ClaimedRun, taken: Take
   // A settler that has not decided yet may still seal what lies there; then nothing may be deleted.
   if (await isOver(catalog, run)) await discardAttempt(store, run.keyPrefix)
   throw new CofferError('RUN_FENCED', 'another worker has taken it over while it was being sealed')
-}
-
-async function writeText(store: Store, key: string, text: string, signal: AbortSignal): Promise<void> {
-  const body = (async function* () {
-    await Promise.resolve()
-    yield Buffer.from(text)
-  })()
-  await store.write(key, body, {
-    expectedSize: Buffer.byteLength(text),
-    // Small and short-lived: the infrequent-access classes bill 128 KiB and 30 days at least.
-    storageClass: 'STANDARD',
-    contentType: 'application/json',
-    signal,
-  })
 }
 
 function describe({ clock, recipients }: SealContext, run: ClaimedRun, taken: TakenBackup): UnsignedManifest {
@@ -106,14 +92,9 @@ function describe({ clock, recipients }: SealContext, run: ClaimedRun, taken: Ta
   }
 }
 
-function encodeState(run: ClaimedRun, clock: Clock): string {
-  const state: BackupState = {
-    format: MANIFEST_FORMAT,
-    service_instance_backup: run.id,
-    label: null,
-    hold: null,
-    scheduled_for_deletion_at: run.scheduledForDeletionAt?.toISOString() ?? null,
-    updated_at: clock().toISOString(),
-  }
-  return `${JSON.stringify(state, null, 2)}\n`
-}
+const firstState = (run: ClaimedRun, now: Date) =>
+  encodeState(
+    run.id,
+    { label: null, hold: null, scheduled_for_deletion_at: run.scheduledForDeletionAt?.toISOString() ?? null },
+    now,
+  )

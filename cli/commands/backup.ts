@@ -8,6 +8,7 @@ import { Backup, Environment } from '../resources.ts'
 import { formatBytes, formatTime, table } from '../text.ts'
 import { collect } from './collect.ts'
 import { addDownloadCommand } from './download.ts'
+import { addKeepingCommands } from './keeping.ts'
 import { checkWait, withWait } from './wait-options.ts'
 import type { WaitOptions } from './wait-options.ts'
 
@@ -17,7 +18,7 @@ interface CreateOptions extends WaitOptions {
 }
 
 export function addBackupCommands(program: Command, run: Runner): void {
-  const backup = program.command('backup').description('take, list and look at backups')
+  const backup = program.command('backup').description('take, look at, keep and delete backups')
   withWait(backup.command('create <app/env>'))
     .description('take a backup of an environment now')
     .option('--service <service>', 'only this one (PREFIX or TYPE:PREFIX); may be repeated', collect)
@@ -49,6 +50,7 @@ export function addBackupCommands(program: Command, run: Runner): void {
         return reported(await readBackup(context.api, uuid))
       }),
     )
+  addKeepingCommands(backup, run)
   addDownloadCommand(backup, run)
 }
 

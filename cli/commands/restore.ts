@@ -31,7 +31,7 @@ const RESTORES = '/apps/v3/backup-restores/'
 
 interface RestoreOptions extends WaitOptions {
   service?: string[]
-  to: string
+  to?: string
   notes?: string
 }
 
@@ -40,20 +40,28 @@ export function addRestoreCommands(program: Command, run: Runner): void {
     .argument('<backup>')
     .description('give a backup back, into an empty database and an empty folder')
     .option('--service <service>', 'only this one (PREFIX or TYPE:PREFIX); may be repeated', collect)
-    .requiredOption('--to <target>', 'app/env, or app/env:PREFIX for a single one')
+    .option('--to <target>', 'app/env, or app/env:PREFIX for a single one')
     .option('--notes <text>', 'why')
     .action(run(create))
   withWait(restore.command('show <restore>'))
     .description('show how a restore goes or went')
-    .action(run(async (context, uuid: string, options: WaitOptions) => shownOrFollowed(context, uuid, options)))
+    .action(
+      run(async (context, uuid: string, _options: WaitOptions, command: Command) =>
+        // `restore` has these options, too, and takes them even when they follow `show`.
+        shownOrFollowed(context, uuid, command.optsWithGlobals<WaitOptions>()),
+      ),
+    )
 }
 
 async function create(context: Context, backup: string, options: RestoreOptions): Promise<Result> {
   checkWait(options)
+  const { to } = options
+  // A required option of `restore` would be required of `restore show`, too.
+  if (to === undefined) throw new CofferError('USAGE_INVALID', "required option '--to <target>' not specified")
   const { api, output } = context
   const { services } = await readBackup(api, backup)
   const sources = pickServiceBackups(services, options.service ?? [], `backup ${backup}`)
-  const { environment, service } = parseTarget(options.to)
+  const { environment, service } = parseTarget(to)
   const targets = await servicesOf(api, (await findEnvironment(api, environment)).uuid)
   const body = {
     backup,
@@ -61,7 +69,7 @@ async function create(context: Context, backup: string, options: RestoreOptions)
     ...(options.notes === undefined ? {} : { notes: options.notes }),
   }
   const { uuid } = await api.post(RESTORES, body, Restore)
-  output.note(`restore ${uuid} into ${options.to} is queued`)
+  output.note(`restore ${uuid} into ${to} is queued`)
   return shownOrFollowed(context, uuid, options)
 }
 

@@ -90,7 +90,7 @@ export async function updateApplication(
   return getApplication(db, id, scope)
 }
 
-/** Its environments go out of sight with it; its backups stay. @throws NOT_FOUND */
+/** Its environments go out of sight with it, and their schedules stop; its backups stay. @throws NOT_FOUND */
 export async function deleteApplication(db: Db, id: string, scope: Scope, now: Date): Promise<void> {
   await getApplication(db, id, scope)
   await db.query('UPDATE applications SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL', [id, now])

@@ -54,6 +54,12 @@ export function retryBackup(
   })
 }
 
+/** @throws NOT_FOUND */
+export async function setNotes(db: Db, id: string, notes: string, scope: Scope): Promise<void> {
+  await getBackup(db, id, scope)
+  await db.query('UPDATE backups SET notes = $2 WHERE id = $1', [id, notes])
+}
+
 const describe = (backup: BackupView) => [backup.state, backup.success].filter(Boolean).join(', ')
 
 async function lockBackup(tx: Db, id: string, scope: Scope): Promise<BackupView> {

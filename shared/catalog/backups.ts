@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { localDate } from '../domain/local-time.ts'
 import { policyClassOf, type Outcome, type State, type Trigger } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import type { Catalog, Db } from './database.ts'
@@ -18,15 +19,28 @@ export interface BackupView {
   created_at: Date
   ended_at: Date | null
   scheduled_for_deletion_at: Date | null
+  /** The tiers of its service-instance backups, usually one. */
+  labels: string[]
+  /** Of a scheduled one: when it was due, and whether it was caught up later. */
+  due_at: Date | null
+  late: boolean
+  hold: { reason: string; by: string | null; at: string } | null
+  /** Deleted by hand: until then it can be undone. */
+  delete_after: Date | null
+  delete_reason: string | null
 }
 
 const VIEW = `
   SELECT b.id AS uuid, b.environment_id AS environment, b.state, b.success, b.trigger, b.notes,
-         s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at
+         s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at,
+         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason,
+         CASE WHEN b.held_at IS NULL THEN NULL
+              ELSE jsonb_build_object('reason', b.hold_reason, 'by', b.held_by, 'at', b.held_at) END AS hold
     FROM backups b
     JOIN environments e ON e.id = b.environment_id
     JOIN applications a ON a.id = e.application_id
-   CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size
+   CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size,
+                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels
                          FROM service_instance_backups WHERE backup_id = b.id) s`
 
 export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {
@@ -70,6 +84,8 @@ export interface NewBackup {
   /** Ids of service instances; absent or empty: all of the environment's. */
   services?: readonly string[] | undefined
   trigger: Trigger
+  /** The due time that asks for a SCHEDULED one. `late`: it is caught up. */
+  occurrence?: { scheduleId: string; dueAt: Date; late: boolean } | undefined
   notes: string
   scheduledForDeletionAt: Date | null
   maxTries: number
@@ -81,36 +97,43 @@ export interface NewBackup {
  * One transaction: the backup, one service-instance backup for each service instance, and their doorbells.
  * @throws NOT_FOUND (environment or service), CONFLICT (nothing to back up)
  */
-export function createBackup(catalog: Catalog, input: NewBackup): Promise<BackupView> {
-  return catalog.transaction(async (tx) => {
-    const timezone = await environmentTimezone(tx, input)
-    const services = await chosenServices(tx, input)
-    const id = randomUUID()
-    await tx.query(
-      `INSERT INTO backups (id, environment_id, state, trigger, policy_class, notes, bucket_date, scheduled_for_deletion_at, created_at)
-       VALUES ($1, $2, 'QUEUED', $3, $4, $5, ($6::timestamptz AT TIME ZONE $7)::date, $8, $6)`,
-      [
-        id,
-        input.environmentId,
-        input.trigger,
-        policyClassOf(input.trigger, input.scheduledForDeletionAt !== null),
-        input.notes,
-        input.now,
-        timezone,
-        input.scheduledForDeletionAt,
-      ],
-    )
-    const siblings = await tx.query<{ id: string }>(
-      `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at)
-       SELECT gen_random_uuid(), $1, service, $3, $4 FROM unnest($2::uuid[]) AS service RETURNING id`,
-      [id, services, input.maxTries, input.now],
-    )
-    await ringServiceInstanceBackups(
-      tx,
-      siblings.map((sibling) => sibling.id),
-    )
-    return getBackup(tx, id, input.scope)
-  })
+export const createBackup = (catalog: Catalog, input: NewBackup): Promise<BackupView> =>
+  catalog.transaction(async (tx) => getBackup(tx, await insertBackup(tx, input), input.scope))
+
+/** The same inside a transaction of the caller. @returns its id */
+export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
+  const timezone = await environmentTimezone(tx, input)
+  const services = await chosenServices(tx, input)
+  const { occurrence, now } = input
+  const id = randomUUID()
+  await tx.query(
+    `INSERT INTO backups (id, environment_id, state, trigger, policy_class, notes, bucket_date, scheduled_for_deletion_at,
+                          created_at, schedule_id, due_at, late)
+     VALUES ($1, $2, 'QUEUED', $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      id,
+      input.environmentId,
+      input.trigger,
+      policyClassOf(input.trigger, input.scheduledForDeletionAt !== null),
+      input.notes,
+      localDate(occurrence?.dueAt ?? now, timezone),
+      input.scheduledForDeletionAt,
+      now,
+      occurrence?.scheduleId ?? null,
+      occurrence?.dueAt ?? null,
+      occurrence?.late ?? false,
+    ],
+  )
+  const siblings = await tx.query<{ id: string }>(
+    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at)
+     SELECT gen_random_uuid(), $1, service, $3, $4 FROM unnest($2::uuid[]) AS service RETURNING id`,
+    [id, services, input.maxTries, now],
+  )
+  await ringServiceInstanceBackups(
+    tx,
+    siblings.map((sibling) => sibling.id),
+  )
+  return id
 }
 
 async function environmentTimezone(tx: Db, { environmentId, scope }: NewBackup): Promise<string> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CofferError } from '../errors.ts'
-import { sqlState, violatedConstraint, type Db } from './database.ts'
+import { sqlState, violatedConstraint, type Catalog, type Db } from './database.ts'
+import { syncSchedules } from './schedules.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 
 /** An environment as the API shows it. `store`: its own, or else the one that is the default now; null when there is none at all. */
@@ -11,6 +12,8 @@ export interface EnvironmentView {
   plan: string | null
   timezone: string
   store: string | null
+  /** A guard has stopped its pruning, until a person allows it again; null: it goes on. */
+  pruning_stopped: { reason: string; at: string } | null
   /** Of Divio's API; Coffer knows no deployments. */
   last_finished_deployment: null
   created_at: Date
@@ -19,6 +22,8 @@ export interface EnvironmentView {
 const FROM = 'FROM environments e JOIN applications a ON a.id = e.application_id'
 const VIEW = `SELECT e.id AS uuid, e.slug, e.application_id AS application, e.plan_id AS plan, e.timezone,
                      coalesce(e.store_id, (SELECT id FROM stores WHERE is_default)) AS store,
+                     CASE WHEN e.pruning_stopped_at IS NULL THEN NULL
+                          ELSE jsonb_build_object('reason', e.pruning_stopped_reason, 'at', e.pruning_stopped_at) END AS pruning_stopped,
                      NULL AS last_finished_deployment, e.created_at ${FROM}`
 const IN_SCOPE = 'e.deleted_at IS NULL AND a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.organisation_id = $1)'
 
@@ -61,17 +66,18 @@ export interface NewEnvironment {
   now: Date
 }
 
-/** @throws NOT_FOUND (plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
-export async function createEnvironment(db: Db, input: NewEnvironment): Promise<EnvironmentView> {
+/** Its schedules are those of its plan. @throws NOT_FOUND (plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
+export async function createEnvironment(catalog: Catalog, input: NewEnvironment): Promise<EnvironmentView> {
   const id = randomUUID()
-  await guard(db, input, () =>
-    db.query(
+  await guard(catalog, input, async (tx) => {
+    await tx.query(
       `INSERT INTO environments (id, application_id, slug, plan_id, store_id, timezone, created_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7)`,
       [id, input.applicationId, input.slug, input.planId, input.storeId, input.timezone, input.now],
-    ),
-  )
-  return getEnvironment(db, id, input.scope)
+    )
+    await syncSchedules(tx, id, input.now)
+  })
+  return getEnvironment(catalog, id, input.scope)
 }
 
 /** A field that is undefined stays as it is; `planId` and `storeId` null: none of its own. */
@@ -82,17 +88,18 @@ export interface EnvironmentChanges {
   timezone?: string | undefined
 }
 
-/** @throws NOT_FOUND (it, plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
+/** Its schedules follow plan and zone. @throws NOT_FOUND (it, plan, store), CONFLICT (the slug is taken), REQUEST_INVALID (time zone) */
 export async function updateEnvironment(
-  db: Db,
+  catalog: Catalog,
   id: string,
   scope: Scope,
   changes: EnvironmentChanges,
+  now: Date,
 ): Promise<EnvironmentView> {
-  await getEnvironment(db, id, scope)
+  await getEnvironment(catalog, id, scope)
   const { slug, planId, storeId, timezone } = changes
-  await guard(db, changes, () =>
-    db.query(
+  await guard(catalog, changes, async (tx) => {
+    await tx.query(
       `UPDATE environments SET slug = coalesce($2, slug), timezone = coalesce($3, timezone),
               plan_id = CASE WHEN $4 THEN $5::uuid ELSE plan_id END, store_id = CASE WHEN $6 THEN $7::uuid ELSE store_id END
         WHERE id = $1 AND deleted_at IS NULL`,
@@ -105,12 +112,13 @@ export async function updateEnvironment(
         storeId !== undefined,
         storeId ?? null,
       ],
-    ),
-  )
-  return getEnvironment(db, id, scope)
+    )
+    await syncSchedules(tx, id, now)
+  })
+  return getEnvironment(catalog, id, scope)
 }
 
-/** Its service instances go out of sight with it; its backups stay. @throws NOT_FOUND */
+/** Its service instances go out of sight with it, and its schedules stop; its backups stay. @throws NOT_FOUND */
 export async function deleteEnvironment(db: Db, id: string, scope: Scope, now: Date): Promise<void> {
   await getEnvironment(db, id, scope)
   await db.query('UPDATE environments SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL', [id, now])
@@ -122,11 +130,11 @@ const FOREIGN_KEYS: Record<string, 'plan' | 'store'> = {
 }
 const INVALID_PARAMETER = '22023'
 
-async function guard(db: Db, input: EnvironmentChanges, write: () => Promise<unknown>): Promise<void> {
+async function guard(catalog: Catalog, input: EnvironmentChanges, write: (tx: Db) => Promise<void>): Promise<void> {
   try {
-    // The database computes local dates with it, and its list of zones is not the one of this process.
-    await db.query('SELECT now() AT TIME ZONE $1', [input.timezone ?? 'UTC'])
-    await write()
+    // The database computes local hours with it, and its list of zones is not the one of this process.
+    await catalog.query('SELECT now() AT TIME ZONE $1', [input.timezone ?? 'UTC'])
+    await catalog.transaction(write)
   } catch (cause) {
     throw explain(cause, input)
   }

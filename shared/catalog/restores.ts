@@ -116,11 +116,12 @@ interface ReadablePart {
   success: Outcome | null
 }
 
+/** Locked, so that it does not begin to be deleted between this look and the restore that names it. */
 async function readablePart(tx: Db, { backupId }: NewRestore, id: string): Promise<ReadablePart> {
   const [part] = isUuid(id)
     ? await tx.query<ReadablePart>(
         `SELECT s.service_instance_id, si.type, s.state, s.success FROM service_instance_backups s
-           JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1 AND s.backup_id = $2`,
+           JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1 AND s.backup_id = $2 FOR SHARE OF s`,
         [id, backupId],
       )
     : []

@@ -1,6 +1,7 @@
 import { outcomeOfBackup, type Outcome } from '../domain/states.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
+import { ringPruneOfBackup } from './prune-bells.ts'
 import { lockParent, type Fence } from './runs.ts'
 import type { RunError } from './service-instance-backups.ts'
 
@@ -70,7 +71,7 @@ async function complete(tx: Db, id: string, success: Outcome, now: Date): Promis
   await closeParent(tx, id, now)
 }
 
-/** Ends the backup when all siblings have ended. The caller holds the parent's lock. */
+/** Ends the backup when all siblings have ended, and rings for a prune if it was of any use. The caller holds the parent's lock. */
 export async function closeParent(tx: Db, siblingId: string, now: Date): Promise<void> {
   const siblings = await tx.query<{ backup_id: string; success: Outcome | null }>(
     `SELECT backup_id, success FROM service_instance_backups
@@ -79,11 +80,14 @@ export async function closeParent(tx: Db, siblingId: string, now: Date): Promise
   )
   const outcomes = siblings.map((sibling) => sibling.success).filter((success) => success !== null)
   if (outcomes.length < siblings.length) return
+  const [{ backup_id: id } = { backup_id: '' }] = siblings
+  const success = outcomeOfBackup(outcomes)
   await tx.query(`UPDATE backups SET state = 'COMPLETED', success = $2, ended_at = $3 WHERE id = $1`, [
-    siblings[0]?.backup_id,
-    outcomeOfBackup(outcomes),
+    id,
+    success,
     now,
   ])
+  if (success === 'SUCCESS' || success === 'PARTIAL') await ringPruneOfBackup(tx, id)
 }
 
 /** Rings for the longest waiting run of the same service instance: its bell may have found this one in the way. */

@@ -3,6 +3,7 @@ import type { Outcome } from '../domain/states.ts'
 import type { Catalog, Db } from './database.ts'
 import { closeParent, ringNext } from './run-ends.ts'
 import { lockParent, type Fence } from './runs.ts'
+import { judgeSize } from './suspects.ts'
 
 /** What the manifest will say, recorded before it is written. Sizes in bytes. */
 export interface SealIntent {
@@ -83,6 +84,7 @@ export async function finishSeal(
     )
     if (!done) return (await isSealed(tx, fence)) ? 'sealed' : 'fenced'
     await tx.query(`DELETE FROM leases WHERE kind = 'run' AND service_instance_backup_id = $1`, [fence.id])
+    await judgeSize(tx, fence.id, now)
     await closeParent(tx, fence.id, now)
     await ringNext(tx, fence.id)
     return 'sealed'

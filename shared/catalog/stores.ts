@@ -3,7 +3,7 @@ import { CofferError } from '../errors.ts'
 import { scrub } from '../scrub.ts'
 import type { Catalog, Db } from './database.ts'
 import { DEFAULT_SLUG } from './organisations.ts'
-import type { Page } from './scope.ts'
+import { isUuid, type Page } from './scope.ts'
 
 export interface StoreView {
   uuid: string
@@ -53,9 +53,9 @@ export async function isKnownStore(db: Db, url: string): Promise<boolean> {
   return (await db.query('SELECT 1 FROM stores WHERE url = $1', [url])).length > 0
 }
 
-/** The address of a store as it was configured. For opening it, not for showing it. */
+/** The address of a store as it was configured. For opening it, not for showing it. @throws NOT_FOUND */
 export async function storeUrl(db: Db, id: string): Promise<string> {
-  const [row] = await db.query<{ url: string }>('SELECT url FROM stores WHERE id = $1', [id])
+  const [row] = isUuid(id) ? await db.query<{ url: string }>('SELECT url FROM stores WHERE id = $1', [id]) : []
   if (!row) throw new CofferError('NOT_FOUND', `there is no store ${id}`)
   return row.url
 }

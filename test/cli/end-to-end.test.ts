@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestCoffer } from '../support/coffer.ts'
@@ -194,6 +194,9 @@ test('restore --wait gives the rows and files back into empty places, and refuse
   expect(await tree('test')).toEqual(await tree('live'))
   const again = await coffer(['restore', backup, '--to', 'shop/test', '--service', 'DATABASE:DEFAULT', '--wait'])
   expect(again).toMatchObject({ code: 1, stdout: expect.stringMatching(/TARGET_NOT_EMPTY/) as string })
+  const uuid = /restore: +(\S+)/.exec(again.stdout)?.[1] ?? ''
+  expect(await coffer(['restore', 'show', uuid])).toMatchObject({ code: 0, stdout: again.stdout })
+  expect(await coffer(['restore', 'show', uuid, '--wait'])).toMatchObject({ code: 1, stdout: again.stdout })
 })
 
 test('a backup of which a part fails ends with 3, says why, and downloads what there is with 3', async () => {
@@ -214,4 +217,15 @@ test('a backup of which a part fails ends with 3, says why, and downloads what t
   const failed = await coffer(['backup', 'create', 'shop/live', '--service', 'GONE', '--wait'])
   expect(failed.code).toBe(1)
   expect(await coffer(['backup', 'retry', backup])).toMatchObject({ code: 5 })
+})
+
+test('catalog check finds that catalog and store agree, then what a store has lost', async () => {
+  const whole = await coffer(['catalog', 'check'])
+  expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining('the catalog and the store agree') as string })
+  const [manifest = ''] = (await system.objects()).filter((key) => key.endsWith('/manifest.json'))
+  await rm(join(system.folder, 'store', manifest))
+  const { code, stdout } = await coffer(['catalog', 'check'])
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/lost: \S+\n +missing: /)])
+  expect(stdout).toContain(`missing: ${manifest}`)
+  expect((await coffer(['status'])).stdout).toMatch(/1 open alert:[^]*lost /)
 })

@@ -71,10 +71,16 @@ export function startCoffer(
   return Object.assign(child, { ended })
 }
 
-/** Runs the command in this process against `url` to its end, with `input` on stdin. */
+/** Runs the command in this process against `url` to its end, with `input` on stdin; `isTTY`: a person typed it. */
 export async function coffer(
   args: readonly string[],
-  { url, token = TOKEN, cwd, input = '' }: { url: string; token?: string; cwd?: string; input?: string },
+  {
+    url,
+    token = TOKEN,
+    cwd,
+    input = '',
+    isTTY = false,
+  }: { url: string; token?: string; cwd?: string; input?: string; isTTY?: boolean },
 ): Promise<Ended> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const said = Promise.all([text(stdout), text(stderr)])
@@ -84,7 +90,7 @@ export async function coffer(
       checkout: CHECKOUT,
       cwd: cwd ?? (await temporaryFolder()),
     },
-    stdin: Readable.from([input]),
+    stdin: Object.assign(Readable.from([input]), { isTTY }),
     stdout,
     stderr,
     signal: new AbortController().signal,

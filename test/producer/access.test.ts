@@ -4,6 +4,7 @@ import { apiRoutes } from '../../producer/app.ts'
 import type { Producer } from '../../producer/producer.ts'
 import { ROLES, hashToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
+import { until } from '../support/until.ts'
 
 // The handlers are not called: only what the table says of each route is read.
 const ROUTES = apiRoutes({ settings: {} } as Producer)
@@ -19,6 +20,8 @@ let mine: {
   part: string
   restore: string
   item: string
+  plan: string
+  store: string
 }
 
 beforeAll(async () => {
@@ -55,7 +58,10 @@ async function createEverything(): Promise<typeof mine> {
      SELECT restore.id AS restore, item.id AS item FROM restore, item`,
     [backup, part],
   )
-  return { application, environment, service, backup, part, restore: ids?.restore ?? '', item: ids?.item ?? '' }
+  const { uuid: plan } = await post('plans', { slug: 'made' })
+  const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
+  const { restore = '', item = '' } = ids ?? {}
+  return { application, environment, service, backup, part, restore, item, plan, store: store?.uuid ?? '' }
 }
 
 const OWNER: Record<string, keyof typeof mine> = {
@@ -67,6 +73,9 @@ const OWNER: Record<string, keyof typeof mine> = {
   'backup-download-service-instances': 'item',
   'backup-restores': 'restore',
 }
+
+/** What all organisations see, and none of them may touch. */
+const SHARED = new Set(['plans', 'stores'])
 
 const resourceOf = (path: string) => path.split('/')[3] ?? ''
 
@@ -88,16 +97,52 @@ test.each(ROUTES)('$method $path opens from the role $role on', async ({ method,
   }
 })
 
-test.each(ROUTES.filter(({ path }) => path.includes(':uuid')))(
+test.each(ROUTES.filter(({ path }) => path.includes(':uuid') && !SHARED.has(resourceOf(path))))(
   '$method $path is a 404 for a token of another organisation',
   async ({ method, path }) => {
     const owner = OWNER[resourceOf(path)]
     expect(owner, `${path} has no entry in this test`).toBeDefined()
     const asked = path.replace(':uuid', mine[owner ?? 'application'])
-    expect((await producer.ask(method, asked, { token: foreign })).status).toBe(404)
+    const needsReason = /\/(hold|delete)\/$/.test(path)
+    const ask = { token: foreign, ...(needsReason ? { body: { reason: 'to harm' } } : {}) }
+    expect((await producer.ask(method, asked, ask)).status).toBe(404)
     if (method === 'GET') expect((await producer.ask(method, asked)).status).toBe(200)
   },
 )
+
+test.each(ROUTES.filter(({ method, path }) => method !== 'GET' && SHARED.has(resourceOf(path))))(
+  '$method $path is not for the admin of one organisation',
+  async ({ method, path }) => {
+    const id = resourceOf(path) === 'plans' ? mine.plan : mine.store
+    const asked = path.replace(':uuid', id)
+    const body = path.includes(':uuid') ? {} : { slug: 'theirs' }
+    const ask = method === 'DELETE' ? {} : { body }
+    expect((await producer.ask(method, asked, { ...ask, token: foreign })).body).toMatchObject({ code: 'FORBIDDEN' })
+    expect((await producer.ask(method, asked, ask)).status).toBeLessThan(300)
+  },
+)
+
+test('schedules, previews and the status of an organisation are not shown to another', async () => {
+  const asked = async (path: string) => [
+    (await producer.ask('GET', path, { token: foreign })).body,
+    (await producer.ask('GET', path)).body,
+  ]
+  expect(await asked('/apps/v3/schedules/')).toMatchObject([{ count: 0 }, { count: 1 }])
+  expect(await asked(`/apps/v3/retention-preview/?environment=${mine.environment}`)).toMatchObject([
+    { code: 'NOT_FOUND' },
+    { environment: mine.environment },
+  ])
+  await producer.catalog.query(
+    `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ('missed', 'a', $1, 'm', now()), ('lost', 'b', NULL, 'm', now())`,
+    [mine.environment],
+  )
+  // The clock of this test runs on by an hour for every look at it, so the environment has become overdue.
+  await until(async () => (await producer.ask('GET', '/apps/v3/status/')).body.overdue.count === 1)
+  expect(await asked('/apps/v3/status/')).toMatchObject([
+    { overdue: { count: 0, results: [] }, alerts: { count: 0, results: [] } },
+    { overdue: { count: 1, results: [{ environment: mine.environment }] }, alerts: { count: 2 } },
+  ])
+})
 
 test.each(
   ROUTES.filter(({ method, path }) => method === 'GET' && resourceOf(path) in OWNER && !path.includes(':uuid')),

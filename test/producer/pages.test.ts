@@ -166,7 +166,9 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
   ).toEqual([
     ['dump', true],
     ['media-archive', true],
+    ['prune', true],
     ['restore', true],
+    ['tick', true],
   ])
 
   const url = new URL(producer.place.env['COFFER_REDIS_URL'] ?? '')

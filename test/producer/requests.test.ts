@@ -190,7 +190,12 @@ test('a request id is taken over when it is harmless and made up otherwise', asy
 })
 
 test('plans and stores can be listed, with the defaults that every installation has', async () => {
-  expect((await producer.ask('GET', '/apps/v3/plans/')).body.results).toMatchObject([{ slug: 'default' }])
+  const plans = await producer.ask('GET', '/apps/v3/plans/')
+  expect(plans.body.results.map(({ slug, is_shipped: isShipped }) => [slug, isShipped])).toEqual([
+    ['default', true],
+    ['hourly', true],
+    ['none', true],
+  ])
   const stores = await producer.ask('GET', '/apps/v3/stores/')
   expect(stores.body.results).toMatchObject([{ name: 'default', region: 'local', is_default: true }])
 })

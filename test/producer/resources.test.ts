@@ -17,9 +17,11 @@ const create = async (path: string, body: unknown) => {
 test('an application, its environment and its service instances are made, listed, changed and deleted', async () => {
   const app = await create('/apps/v3/applications/', { slug: 'shop', name: 'The Shop' })
   const env = await create('/apps/v3/environments', { application: app.uuid, slug: 'live', timezone: 'europe/zurich' })
+  const [plan] = (await producer.ask('GET', '/apps/v3/plans/?slug=default')).body.results
   expect(env).toMatchObject({
     application: app.uuid,
-    plan: null,
+    plan: plan?.uuid,
+    pruning_stopped: null,
     timezone: 'Europe/Zurich',
     last_finished_deployment: null,
   })

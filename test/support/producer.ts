@@ -85,6 +85,7 @@ export interface Body extends Row {
   remedy: string
   request_id: string
   errors: { field: string; message: string }[]
+  overdue: { count: number }
 }
 
 export interface Ask {

@@ -1,0 +1,85 @@
+import { resolveAlert } from './alerts.ts'
+import type { Catalog, Db } from './database.ts'
+import { IS_READ } from './retention.ts'
+
+/** A service-instance backup whose objects are to go. `keyPrefix` null: it never had any. */
+export interface Deletion {
+  id: string
+  storeUrl: string | null
+  keyPrefix: string | null
+  /** What the catalog knows to lie there, besides the manifest and the state. */
+  keys: string[]
+}
+
+const DELETIONS = `
+  SELECT s.id, st.url AS "storeUrl", s.key_prefix AS "keyPrefix",
+         ARRAY(SELECT key FROM artifacts WHERE service_instance_backup_id = s.id) AS keys
+    FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id LEFT JOIN stores st ON st.id = s.store_id`
+
+/** Those whose deletion has begun and not come to its end. */
+export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]> =>
+  db.query<Deletion>(`${DELETIONS} WHERE b.environment_id = $1 AND s.state = 'DELETING' ORDER BY s.queued_at, s.id`, [
+    environmentId,
+  ])
+
+const GOOD = (alias: string) =>
+  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL
+   AND (${alias}.suspect_reason IS NULL OR ${alias}.suspect_cleared_at IS NOT NULL)`
+
+/** A good one that is not temporary and that nobody insisted on needs a newer good one that stays. */
+const HAS_HEIR = `(NOT (${GOOD('s')}) OR b.policy_class = 'temporary' OR (b.delete_requested_at IS NOT NULL AND b.delete_forced)
+  OR EXISTS (SELECT 1 FROM service_instance_backups n JOIN backups p ON p.id = n.backup_id
+              WHERE n.service_instance_id = s.service_instance_id AND ${GOOD('n')} AND p.policy_class <> 'temporary'
+                AND (coalesce(p.due_at, p.created_at), n.id) > (coalesce(b.due_at, b.created_at), s.id)))`
+
+/**
+ * COMPLETED → DELETING, from where there is no way back. What a plan has decided is asked again here, since it may have changed meanwhile:
+ * null when it is held, read, run again or the newest good one now.
+ */
+export async function beginDeletion(
+  catalog: Catalog,
+  { id, reason }: { id: string; reason: string },
+): Promise<Deletion | null> {
+  return catalog.transaction(async (tx) => {
+    // The row's lock comes first, in a statement of its own: only a later one sees the lease of a reader who had it before.
+    await tx.query(
+      `SELECT 1 FROM backups WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) FOR NO KEY UPDATE`,
+      [id],
+    )
+    await tx.query('SELECT 1 FROM service_instance_backups WHERE id = $1 FOR UPDATE', [id])
+    const [begun] = await tx.query<{ backup_id: string }>(
+      `UPDATE service_instance_backups s SET state = 'DELETING', delete_reason = $2 FROM backups b
+        WHERE s.id = $1 AND b.id = s.backup_id AND s.state = 'COMPLETED' AND b.held_at IS NULL AND NOT ${IS_READ} AND ${HAS_HEIR}
+       RETURNING s.backup_id`,
+      [id, reason],
+    )
+    if (!begun) return null
+    await tx.query(
+      `UPDATE backups b SET state = 'DELETING' WHERE b.id = $1 AND b.state = 'COMPLETED' AND NOT EXISTS (
+         SELECT 1 FROM service_instance_backups s WHERE s.backup_id = b.id AND s.state NOT IN ('DELETING', 'DELETED'))`,
+      [begun.backup_id],
+    )
+    const [deletion] = await tx.query<Deletion>(`${DELETIONS} WHERE s.id = $1`, [id])
+    return deletion ?? null
+  })
+}
+
+/** DELETING → DELETED, and the backup with its last part. Call only when its objects are confirmed to be gone. May run twice. */
+export async function finishDeletion(catalog: Catalog, id: string, now: Date): Promise<void> {
+  await catalog.transaction(async (tx) => {
+    const [parent] = await tx.query<{ id: string }>(
+      `SELECT id FROM backups WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) FOR NO KEY UPDATE`,
+      [id],
+    )
+    await tx.query(
+      `UPDATE service_instance_backups SET state = 'DELETED', deleted_at = $2 WHERE id = $1 AND state = 'DELETING'`,
+      [id, now],
+    )
+    await tx.query(
+      `UPDATE backups b SET state = 'DELETED', deleted_at = $2 WHERE b.id = $1 AND b.state = 'DELETING' AND NOT EXISTS (
+         SELECT 1 FROM service_instance_backups s WHERE s.backup_id = b.id AND s.state <> 'DELETED')`,
+      [parent?.id, now],
+    )
+    for (const kind of ['prune-failed', 'lost', 'suspect'] as const) await resolveAlert(tx, { kind, subject: id }, now)
+  })
+}

@@ -1,0 +1,9 @@
+import { PlanDefinition } from './plan.ts'
+import { DEFAULT_POLICY, RetentionPolicy } from './retention/policy.ts'
+
+/** A plan as a person writes it: what is left out is usual. */
+export const NewPlan = PlanDefinition.extend({
+  name: PlanDefinition.shape.name.optional(),
+  schedules: PlanDefinition.shape.schedules.default([]),
+  retention: RetentionPolicy.default(DEFAULT_POLICY),
+}).transform(({ slug, name = slug, ...plan }): PlanDefinition => ({ slug, name, ...plan }))
