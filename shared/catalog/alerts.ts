@@ -19,7 +19,11 @@ export async function raiseAlert(db: Db, alert: Alert, now: Date): Promise<void>
 }
 
 /** Resolves the open alert, if there is one. */
-export async function resolveAlert(db: Db, { kind, subject }: Pick<Alert, 'kind' | 'subject'>, now: Date): Promise<void> {
+export async function resolveAlert(
+  db: Db,
+  { kind, subject }: Pick<Alert, 'kind' | 'subject'>,
+  now: Date,
+): Promise<void> {
   await db.query('UPDATE alerts SET resolved_at = $3 WHERE kind = $1 AND subject = $2 AND resolved_at IS NULL', [
     kind,
     subject,

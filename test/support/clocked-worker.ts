@@ -33,7 +33,7 @@ export async function startClockedWorker(coffer: TestCoffer, options: ClockedWor
     stop: stop.signal,
   }
   if (options.listens) {
-    const listeners = await listen(context)
+    const listeners = listen(context)
     scope.defer(() => listeners.close())
   }
   scope.defer(() => stop.abort())
