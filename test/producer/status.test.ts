@@ -1,7 +1,12 @@
+import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startTestProducer } from '../support/producer.ts'
+import { testRedisUrl } from '../support/redis.ts'
 
 test('the status counts the jobs of every queue', async () => {
+  const redis = new Redis(testRedisUrl())
+  await redis.flushdb()
+  redis.disconnect()
   await using producer = await startTestProducer()
   const { body } = await producer.ask('GET', '/apps/v3/status/')
   const none = { waiting: 0, active: 0, delayed: 0, failed: 0 }

@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkStore } from '../../shared/retention/check-store.ts'
@@ -80,13 +80,17 @@ test('a store that was away while it was checked has lost nothing when it is bac
   await coffer.addService('STORAGE', 'file:///nowhere')
   await sealOnDemand(coffer, worker, [300, 200, 100])
   const prune = () => pruneEnvironment(worker.context, coffer.environmentId, { dryRun: false })
-  // As a mount that is not there looks like: an empty folder.
   await rename(join(coffer.folder, 'store'), join(coffer.folder, 'unmounted'))
   await mkdir(join(coffer.folder, 'store'))
+  await expect(check(coffer, worker)).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
+  expect(await standingsOf(coffer)).toEqual(['good', 'good', 'good'])
+  // Another store's disk in its place.
+  await coffer.store.prepare()
   expect((await check(coffer, worker)).lost).toHaveLength(3)
   expect(await standingsOf(coffer)).toEqual(['bad', 'bad', 'bad'])
   expect((await prune()).deleted).toEqual([])
 
+  await rm(join(coffer.folder, 'store'), { recursive: true })
   await rename(join(coffer.folder, 'unmounted'), join(coffer.folder, 'store'))
   expect((await prune()).deleted).toEqual([])
   expect(await standingsOf(coffer)).toEqual(['good', 'good', 'good'])

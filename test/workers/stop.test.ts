@@ -24,13 +24,14 @@ test('F8 a worker whose sweep hangs on a store stops within the time that it is 
 })
 
 test.each([
-  ['after-claim', 'QUEUED'],
-  ['mid-part', 'QUEUED'],
-  ['before-complete', 'QUEUED'],
-  ['after-complete', 'QUEUED'],
-  ['before-manifest', 'COMPLETED'],
-  ['after-manifest', 'COMPLETED'],
-])('F8 SIGTERM at %s leaves the run %s, no try spent, and nothing half stored', async (step, state) => {
+  ['after-claim', ['QUEUED']],
+  ['mid-part', ['QUEUED']],
+  ['before-complete', ['QUEUED']],
+  // The signal is heard a moment later: the seal may have begun by then, and is finished.
+  ['after-complete', ['QUEUED', 'COMPLETED']],
+  ['before-manifest', ['COMPLETED']],
+  ['after-manifest', ['COMPLETED']],
+])('F8 SIGTERM at %s leaves the run %j, no try spent, and nothing half stored', async (step, states) => {
   await using s3 = await startS3Server()
   await using coffer = await startTestCoffer({ s3 })
   const source = await createTestDatabase()
@@ -41,8 +42,10 @@ test.each([
   await worker.ended
 
   expect(worker.child.exitCode).toBe(0)
-  expect(await coffer.parts(uuid)).toMatchObject([{ state, attempt: 1, errors: [] }])
-  expect(await coffer.objects()).toHaveLength(state === 'QUEUED' ? 0 : 3)
+  const [part] = await coffer.parts(uuid)
+  expect(part).toMatchObject({ attempt: 1, errors: [] })
+  expect(states).toContain(part?.state)
+  expect(await coffer.objects()).toHaveLength(part?.state === 'QUEUED' ? 0 : 3)
   expect(await Array.fromAsync(coffer.store.pendingUploads(''))).toEqual([])
   await source.drop()
 })
