@@ -27,6 +27,8 @@ export interface Queues {
   /** Puts the job on its queue unless it waits or runs there already. Rejects within the deadline also when Redis hangs. */
   ring(bell: Bell): Promise<void>
   readonly all: readonly Queue[]
+  /** Whether Redis can be asked now. BullMQ waits without end for one that never answered. */
+  isReachable(): boolean
   /** The queue that the bells of schedules lie in. */
   readonly tick: Queue<JobData>
   close(): Promise<void>
@@ -59,6 +61,7 @@ export function openQueues(redisUrl: string, onError: (error: Error) => void): Q
   return {
     ring: (bell) => withDeadline(ring(queues.get(bell.queue), bell), bell),
     all: [...queues.values()],
+    isReachable: () => connection.status === 'ready',
     tick,
     async close() {
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()))

@@ -8,7 +8,7 @@ import { startProcess } from '../support/worker-process.ts'
 test('F8 a worker that waits for a Redis that is away stops when it is told to', async () => {
   await using coffer = await startTestCoffer()
   await using worker = startProcess('workers/main.ts', {
-    env: { ...coffer.env, COFFER_REDIS_URL: 'redis://127.0.0.1:1' },
+    env: { ...coffer.env, COFFER_REDIS_URL: 'redis://127.0.0.1:1', COFFER_STOP_SECONDS: '120' },
   })
   await worker.line(({ msg }) => msg === 'Redis')
   expect(await worker.stop()).toBe(0)

@@ -11,6 +11,8 @@ export async function watchSchedules(
   const { catalog, clock, log } = context
   await syncOverdueAlerts(catalog, clock())
   await resolveMissedAlerts(catalog, clock())
+  // Without Redis the reconciler has fired what was due, and hangs the bells another time.
+  if (!context.queues.isReachable()) return
   try {
     const { rehung, removed, failures } = await hangBells(context.queues.tick, await listLiveSchedules(catalog))
     if (rehung + removed > 0) log.info({ rehung, removed }, 'the bells of schedules were put right')
