@@ -107,6 +107,22 @@ test('state.json follows label, hold and deletion date, and nothing is written w
   expect(s3.requests.filter(({ op }) => op === 'PutObject')).toHaveLength(written)
 })
 
+test('a prune whose bell was lost with Redis is rung for again', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  await coffer.addService('STORAGE', MEDIA)
+  await sealBackup(coffer, worker, { at: NOW })
+  await prune(coffer, worker)
+  worker.now = daysBefore(NOW, -0.1)
+  await sealBackup(coffer, worker, { at: worker.now })
+  await coffer.catalog.query('DELETE FROM outbox')
+  expect(await ringPrunesDue(coffer.catalog, worker.now)).toBe(1)
+  expect(await ringPrunesDue(coffer.catalog, worker.now)).toBe(0)
+  await coffer.catalog.query('DELETE FROM outbox')
+  await prune(coffer, worker)
+  expect(await ringPrunesDue(coffer.catalog, worker.now)).toBe(0)
+})
+
 test('every environment with backups is rung for once a day, also a deleted one, and not one without', async () => {
   await using coffer = await startTestCoffer()
   await using worker = await startClockedWorker(coffer, { now: NOW })

@@ -67,7 +67,10 @@ export async function pruneEnvironment(
 async function prune(context: PruneContext, environmentId: string, state: PruningState): Promise<PruneReport> {
   const { catalog, clock } = context
   const report = nothing('pruned')
-  for (const begun of await listDeletions(catalog, environmentId)) await finish(context, environmentId, begun, report)
+  for (const begun of await listDeletions(catalog, environmentId)) {
+    if (context.stop.aborted) return report
+    await finish(context, environmentId, begun, report)
+  }
   await findAgain(context, environmentId)
   const now = clock()
   const policy = await policyOf(catalog, environmentId)
