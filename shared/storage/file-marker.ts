@@ -31,7 +31,7 @@ export async function requireMarked(root: string): Promise<void> {
   if (await onDiskIfThere('look at', path, () => stat(path))) return
   throw new CofferError(
     'STORE_UNREACHABLE',
-    `${root} is not the store that it was: it has no file ${MARKER}; check that its disk is mounted`,
+    `${root} is not the store that it was: it has no file ${MARKER}; check that its disk is mounted (if it is the right folder, make an empty file of that name there)`,
   )
 }
 
