@@ -1,6 +1,8 @@
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { listSealed, markLost } from '../../shared/catalog/checks.ts'
+import { beginDeletion } from '../../shared/catalog/deleting.ts'
 import { checkStore } from '../../shared/retention/check-store.ts'
 import { retentionView } from '../../shared/catalog/retention.ts'
 import { pruneEnvironment } from '../../workers/prune/prune-environment.ts'
@@ -61,6 +63,21 @@ describe.each(['file', 's3'] as const)('F17 a check of a store and the catalog, 
     expect(await openAlerts(coffer)).toEqual([])
     expect(await standingsOf(coffer)).toEqual(['good', 'good'])
   })
+})
+
+test('F17 what is being deleted while it is looked at does not become lost', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  await coffer.addService('STORAGE', 'file:///nowhere')
+  const [oldest] = await sealOnDemand(coffer, worker, [60, 50])
+  const [row] = await listSealed(coffer.catalog, coffer.env['COFFER_STORAGE_URL'] ?? '', {
+    after: '00000000-0000-0000-0000-000000000000',
+    limit: 1,
+  })
+  expect(await beginDeletion(coffer.catalog, { id: oldest?.parts[0] ?? '', reason: 'test' })).not.toBeNull()
+  if (!row) throw new Error('there is a sealed row')
+  expect(await markLost(coffer.catalog, { ...row, id: oldest?.parts[0] ?? '' }, ['manifest.json'], NOW)).toBe(false)
+  expect(await openAlerts(coffer)).toEqual([])
 })
 
 test('F17 a store that does not answer makes nothing lost', async () => {

@@ -74,6 +74,10 @@ test('a change of plan lists exactly what a prune would then delete more, with a
   )
   expect(await changeOfPlan(coffer.catalog, { environmentId: coffer.environmentId }, FEWER, NOW)).toEqual(change)
   expect(same.digest).not.toBe(change.digest)
+  const longer = { ...DEFAULT_POLICY, on_demand: { keep_days: 31, keep_newest: 3 } }
+  const harmless = await changeOfPlan(coffer.catalog, { planId: plan.uuid }, longer, NOW)
+  expect(harmless.deletesMore).toEqual([])
+  expect(harmless.digest).not.toBe(same.digest)
 
   const { deleted: today } = await pruneEnvironment(worker.context, coffer.environmentId, { dryRun: false })
   expect(today).toEqual(sealed[0]?.parts)
