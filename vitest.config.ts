@@ -16,6 +16,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/layering.test.ts'],
           globalSetup: 'test/support/global-setup.ts',
+          setupFiles: 'test/support/seed.ts',
         },
       },
     ],
