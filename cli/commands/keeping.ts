@@ -28,6 +28,10 @@ export function addKeepingCommands(backup: Command, run: Runner): void {
     .description('end its hold')
     .action(run(async (context, uuid: string) => act(context, uuid, 'release', {})))
   backup
+    .command('acknowledge <backup>')
+    .description('accept its size: it is no longer suspect')
+    .action(run(async (context, uuid: string) => act(context, uuid, 'acknowledge', {})))
+  backup
     .command('update <backup>')
     .description('change its notes, or give it a date to be deleted at')
     .option('--notes <text>')

@@ -3,6 +3,7 @@ import { setNotes } from '../../shared/catalog/backup-requests.ts'
 import { getBackup, type BackupView } from '../../shared/catalog/backups.ts'
 import { deleteBackup, undeleteBackup } from '../../shared/catalog/deletions.ts'
 import { holdBackup, releaseBackup, setDeletionDate } from '../../shared/catalog/holds.ts'
+import { acknowledgeSize } from '../../shared/catalog/suspects.ts'
 import { futureTime, notes, reason } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { parseBody } from '../requests.ts'
@@ -48,6 +49,10 @@ export function backupKeepingRoutes({ catalog, clock, ringer }: Producer): Route
     change('POST', `${one}release/`, 'operator', (call) => {
       parseBody(Nothing, call)
       return releaseBackup(catalog, idOf(call), call.actor.scope)
+    }),
+    change('POST', `${one}acknowledge/`, 'operator', (call) => {
+      parseBody(Nothing, call)
+      return acknowledgeSize(catalog, idOf(call), call.actor.scope, clock())
     }),
     change('POST', `${one}delete/`, 'admin', (call) =>
       deleteBackup(catalog, idOf(call), parseBody(Deletion, call), call.actor.scope, clock()),

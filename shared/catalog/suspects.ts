@@ -1,8 +1,8 @@
 import { clearedBySuccessors, collapsedFrom, type SealedSize } from '../domain/size-collapse.ts'
 import { raiseAlert, resolveAlert } from './alerts.ts'
+import { getBackup, type BackupView } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringPruneOfBackup } from './prune-bells.ts'
-import { getServiceInstanceBackup, type ServiceInstanceBackupView } from './service-instance-backups.ts'
 import type { Scope } from './scope.ts'
 
 const LOOKED_AT = 50
@@ -44,18 +44,13 @@ const sizesBefore = (tx: Db, { id, serviceInstance }: Sealed): Promise<SealedSiz
     [serviceInstance, id, LOOKED_AT],
   )
 
-/** A person acknowledges the size: it is good from now on. Does nothing to one that isn't suspect. @throws NOT_FOUND */
-export function clearSuspect(
-  catalog: Catalog,
-  id: string,
-  scope: Scope,
-  now: Date,
-): Promise<ServiceInstanceBackupView> {
+/** A person acknowledges the sizes: what is suspect of this backup is good from now on. Does nothing to one that isn't. @throws NOT_FOUND */
+export function acknowledgeSize(catalog: Catalog, backupId: string, scope: Scope, now: Date): Promise<BackupView> {
   return catalog.transaction(async (tx) => {
-    const { backup } = await getServiceInstanceBackup(tx, id, scope)
-    await clear(tx, [id], now)
-    await ringPruneOfBackup(tx, backup)
-    return getServiceInstanceBackup(tx, id, scope)
+    const backup = await getBackup(tx, backupId, scope)
+    await clear(tx, backup.service_instance_backups, now)
+    await ringPruneOfBackup(tx, backupId)
+    return backup
   })
 }
 

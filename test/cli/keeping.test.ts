@@ -39,6 +39,10 @@ test('a hold is shown until it is released, and refuses deletion', async () => {
   expect((await coffer(['backup', 'release', older])).stdout).not.toContain('held')
 })
 
+test('the size of a backup is acknowledged', async () => {
+  expect(await coffer(['backup', 'acknowledge', older])).toMatchObject({ code: 0 })
+})
+
 test('a deletion says until when it can be undone, and the newest good one needs force', async () => {
   const deleted = await coffer(['backup', 'delete', older, '--reason', 'space'])
   expect(deleted.code).toBe(0)

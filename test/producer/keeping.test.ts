@@ -46,6 +46,11 @@ test('a hold says who, why and since when, refuses deletion, and ends with its r
   expect((await post(`backups/${older}/delete`, { reason: 'space' })).status).toBe(200)
 })
 
+test('the size of a backup can be acknowledged', async () => {
+  expect((await post(`backups/${older}/acknowledge`)).body).toMatchObject({ uuid: older })
+  expectProblem(await post('backups/00000000-0000-4000-8000-000000000000/acknowledge'), 404, 'NOT_FOUND')
+})
+
 test('a deletion can be undone for a day, and the newest good one is deleted by force only', async () => {
   const deleted = await post(`backups/${older}/delete`, { reason: 'wrong shop' })
   expect(deleted.body).toMatchObject({ state: 'COMPLETED', delete_reason: 'wrong shop' })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clearSuspect } from '../../shared/catalog/suspects.ts'
+import { acknowledgeSize } from '../../shared/catalog/suspects.ts'
 import { clearedBySuccessors, collapsedFrom, type SealedSize } from '../../shared/domain/size-collapse.ts'
 import { startClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer } from '../support/coffer.ts'
@@ -55,9 +55,11 @@ test('a size that collapses makes a backup suspect, with an alert, until a perso
     return rows.map(({ id }) => id)
   }
   for (const age of [20, 19, 18]) await seal(age, 10_000)
-  const first = await seal(17, 4_000)
-  expect(await suspects()).toEqual([first])
-  await clearSuspect(coffer.catalog, first, { organisationId: null }, NOW)
+  const first = await sealBackup(coffer, worker, { at: daysBefore(NOW, 17), size: 4_000 })
+  expect(await suspects()).toEqual(first.parts)
+  expect((await coffer.parts(first.id))[0]?.suspect).toContain('10000 (median)')
+  await acknowledgeSize(coffer.catalog, first.id, { organisationId: null }, NOW)
+  expect((await coffer.parts(first.id))[0]?.suspect).toBeNull()
   expect(await suspects()).toEqual([])
 
   const second = await seal(16, 4_000)
