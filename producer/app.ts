@@ -20,6 +20,7 @@ import { pagesRouter } from './dashboard/pages.ts'
 import { errorHandler, identifyRequest, refuseUnknownPath } from './error-handler.ts'
 import { createFailedLogins, type FailedLogins } from './failed-logins.ts'
 import { healthz, readyz } from './health.ts'
+import { METRICS_PATH, metricsHandler } from './metrics.ts'
 import type { Producer } from './producer.ts'
 import { logRequest } from './request-log.ts'
 import { requireJson } from './requests.ts'
@@ -65,6 +66,10 @@ export function createApp(producer: Producer): Express {
   app
     .route(DOWNLOAD_PATH)
     .get(downloadHandler(producer))
+    .all(refuseMethod(['GET']))
+  app
+    .route(METRICS_PATH)
+    .get(authenticate(producer, failedLogins), metricsHandler(producer))
     .all(refuseMethod(['GET']))
   app.use(['/apps', '/iam'], guardApi(producer, failedLogins))
   mountRoutes(app, apiRoutes(producer))
