@@ -60,14 +60,14 @@ async function expressionsOfDashboard(): Promise<string> {
   return panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)).join('\n')
 }
 
-async function seed({ ask, place }: TestProducer): Promise<void> {
+async function seed(producer: TestProducer): Promise<void> {
   const post = async (resource: string, body: unknown) =>
-    (await ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
+    (await producer.ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
   const application = await post('applications', { slug: `shop-${Math.floor(performance.now())}` })
   const environment = await post('environments', { application, slug: 'live' })
   await post('service-instances', {
     environment,
     type: 'STORAGE',
-    connection: { url: `file://${place.mediaRoot}/shop` },
+    connection: { url: `file://${producer.place.mediaRoot}/shop` },
   })
 }

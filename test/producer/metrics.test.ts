@@ -8,9 +8,9 @@ interface Seeded {
   database: string
 }
 
-async function seed({ ask }: TestProducer): Promise<Seeded> {
+async function seed(producer: TestProducer): Promise<Seeded> {
   const post = async (resource: string, body: unknown) =>
-    (await ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
+    (await producer.ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
   const application = await post('applications', { slug: 'shop' })
   const environment = await post('environments', { application, slug: 'live' })
   const connection = { url: 'postgres://u:p@127.0.0.1/shop' }
