@@ -9,6 +9,7 @@ import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
 import { meRoutes } from './api/me.ts'
 import { planRoutes } from './api/plans.ts'
+import { progressRoutes } from './api/progress.ts'
 import { retentionRoutes } from './api/retention.ts'
 import { scheduleRoutes } from './api/schedules.ts'
 import { serviceInstanceBackupRoutes } from './api/service-instance-backups.ts'
@@ -43,6 +44,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...serviceInstanceBackupRoutes(producer),
   ...backupDownloadRoutes(producer),
   ...backupRestoreRoutes(producer),
+  ...progressRoutes(producer),
   ...statusRoutes(producer),
 ]
 

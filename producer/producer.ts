@@ -9,6 +9,8 @@ import type { Store } from '../shared/storage/store.ts'
 
 /** What the routes work with. */
 export interface Producer {
+  /** Aborts when the producer stops: what would go on without end must end then. */
+  stopping: AbortSignal
   catalog: Catalog
   queues: Queues
   ringer: Pick<Ringer, 'nudge'>

@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response, Router } from 'express'
 import type { Role } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
 import { actorOf, requireRole, type Actor } from './auth.ts'
+import { sendEvents, type ServerEvent } from './server-events.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
@@ -22,6 +23,8 @@ export interface Reply {
   status: number
   /** Absent: no body. */
   body?: unknown
+  /** Instead of a body: server-sent events, until they end or the signal says that nobody listens any more. */
+  events?: (signal: AbortSignal) => AsyncIterable<ServerEvent>
 }
 
 /** One line of the table that the application is built from and that tests go through. */
@@ -47,9 +50,10 @@ function handlerOf(route: Route): RequestHandler {
   return async (request, response) => {
     const actor = actorOf(request)
     requireRole(actor, route.role, `${route.method} ${route.path}`)
-    const { status, body } = await route.handle(callOf(request, actor))
+    const { status, body, events } = await route.handle(callOf(request, actor))
     response.status(status)
-    if (body === undefined) response.end()
+    if (events) await sendEvents(request, response, events)
+    else if (body === undefined) response.end()
     else response.json(body)
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
@@ -54,7 +54,9 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   opened.defer(() => queues.close())
   const ringer = startRinger({ catalog, queues, log })
   opened.defer(() => ringer.close())
+  const stopping = new AbortController()
   const app = createApp({
+    stopping: stopping.signal,
     catalog,
     queues,
     ringer,
@@ -70,8 +72,10 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
     app,
   )
+  const connections = trackConnections(server)
   await listen(server, config)
-  opened.defer(() => drain(server))
+  opened.defer(() => drain(server, connections))
+  opened.defer(() => stopping.abort())
   const running = opened.move()
   return { url: addressOf(server, config.HOST), close: () => running.disposeAsync() }
 }
@@ -120,9 +124,20 @@ function addressOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-async function drain(server: Server): Promise<void> {
+function trackConnections(server: Server): ReadonlySet<Socket> {
+  const connections = new Set<Socket>()
+  server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
+  return connections
+}
+
+async function drain(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
   const closed = once(server, 'close')
   server.close()
+  // Browsers open some in advance, which Node doesn't count as idle.
+  for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
   // A connection whose last request ended while we were stopping is idle only then.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const forced = setTimeout(() => server.closeAllConnections(), DRAIN_MS)

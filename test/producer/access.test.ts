@@ -106,7 +106,8 @@ test.each(ROUTES.filter(({ path }) => path.includes(':uuid') && !SHARED.has(reso
     const needsReason = /\/(hold|delete)\/$/.test(path)
     const ask = { token: foreign, ...(needsReason ? { body: { reason: 'to harm' } } : {}) }
     expect((await producer.ask(method, asked, ask)).status).toBe(404)
-    if (method === 'GET') expect((await producer.ask(method, asked)).status).toBe(200)
+    // HEAD: a stream of events would go on as long as the backup.
+    if (method === 'GET') expect((await producer.ask('HEAD', asked)).status).toBe(200)
   },
 )
 
