@@ -50,7 +50,12 @@ export function createRestore(catalog: Catalog, input: NewRestore): Promise<Rest
     const targets: Target[] = []
     for (const [index, wanted] of input.targets.entries()) {
       const part = await readablePart(tx, input, wanted.serviceInstanceBackupId)
-      const target = await requireTarget(tx, input.scope, wanted.serviceInstanceId ?? part.service_instance_id, part.type)
+      const target = await requireTarget(
+        tx,
+        input.scope,
+        wanted.serviceInstanceId ?? part.service_instance_id,
+        part.type,
+      )
       const selection = wanted.selection ?? EVERYTHING
       requireFittingSelection(selection, part.type, index)
       targets.push(target)
@@ -120,7 +125,9 @@ const invalid = (field: string, message: string) =>
   })
 
 function requireFittingSelection({ schemas, tables, paths }: Selection, type: ServiceType, index: number): void {
-  const wrong = Object.entries(type === 'DATABASE' ? { paths } : { schemas, tables }).find(([, names]) => names.length > 0)
+  const wrong = Object.entries(type === 'DATABASE' ? { paths } : { schemas, tables }).find(
+    ([, names]) => names.length > 0,
+  )
   if (wrong)
     throw invalid(
       `service_instance_restores.${index}.selection.${wrong[0]}`,
@@ -189,7 +196,10 @@ export function settleRestore(
       [id, action],
     )
     if (chosen.length === 0)
-      throw new CofferError('CONFLICT', `restore ${id} has nothing to ${action}: no old state is kept of it, or not any more`)
+      throw new CofferError(
+        'CONFLICT',
+        `restore ${id} has nothing to ${action}: no old state is kept of it, or not any more`,
+      )
     await ringServiceInstanceRestores(
       tx,
       chosen.map((part) => part.id),

@@ -18,6 +18,8 @@ export interface ClaimedRestore {
   /** Attempts after this one, should its worker die. 0: this one only cleans up. */
   triesLeft: number
   cancelRequested: boolean
+  /** An earlier attempt was interrupted after it had begun to write. */
+  mayHaveLeftovers: boolean
   selection: Selection
   target: {
     id: string
@@ -64,7 +66,7 @@ const CLAIM = `
            progress = NULL, lease_expires_at = now() + make_interval(secs => $4)
      WHERE id = $1 RETURNING *)
   SELECT c.id, c.restore_id AS "restoreId", c.action, c.attempt, c.owner, c.tries_left AS "triesLeft", c.selection, c.preflight,
-         c.cancel_requested_at IS NOT NULL AS "cancelRequested", st.url AS "storeUrl", s.manifest,
+         c.cancel_requested_at IS NOT NULL AS "cancelRequested", c.may_have_leftovers AS "mayHaveLeftovers", st.url AS "storeUrl", s.manifest,
          r.confirm IS NOT NULL AS "isConfirmed", r.safety_backup AS "wantsSafetyBackup", si.connection,
          jsonb_build_object('id', si.id, 'environmentId', e.id, 'name', a.slug || '/' || e.slug,
                             'isOrigin', si.id = s.service_instance_id, 'isDeleted', si.deleted_at IS NOT NULL) AS target,
@@ -100,7 +102,13 @@ export function claimRestore(catalog: Catalog, request: RestoreClaimRequest): Pr
     if (!part) return { refused: 'stale' }
     if (!part.ready) return { refused: 'waiting' }
     const { id, attempt, owner, leaseSeconds, now } = request
-    const [row] = await tx.query<ClaimedRestore & { connection: Buffer }>(CLAIM, [id, attempt, owner, leaseSeconds, now])
+    const [row] = await tx.query<ClaimedRestore & { connection: Buffer }>(CLAIM, [
+      id,
+      attempt,
+      owner,
+      leaseSeconds,
+      now,
+    ])
     if (!row) throw new CofferError('INTERNAL', `restore ${id} has no store or no target`)
     const { connection, ...claimed } = row
     return { claimed: { ...claimed, target: { ...claimed.target, connection } } }
@@ -141,6 +149,15 @@ export async function recordPreflight(db: Db, fence: RestoreFence, preflight: Pr
   requireHeld(fence, row)
 }
 
+/** Whether this attempt has begun to write, or an earlier one had. `fenced`: another decides about it. */
+export async function hasLeftovers(db: Db, fence: RestoreFence): Promise<boolean | 'fenced'> {
+  const [row] = await db.query<{ left: boolean }>(
+    `SELECT may_have_leftovers AS left FROM service_instance_restores WHERE ${IS_MINE}`,
+    fenceOf(fence),
+  )
+  return row ? row.left : 'fenced'
+}
+
 /**
  * RUNNING → QUEUED until a backup of the target, and of it alone, has ended, which is created here. Costs no try.
  * @returns its id
@@ -153,7 +170,8 @@ export function awaitSafetyBackup(
 ): Promise<string> {
   return catalog.transaction(async (tx) => {
     const [row] = await tx.query<{ cancelled: boolean }>(
-      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4
+      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4,
+              may_have_leftovers = false
         WHERE ${IS_MINE} RETURNING cancel_requested_at IS NOT NULL AS cancelled`,
       [...fenceOf(restore), JSON.stringify(preflight)],
     )

@@ -8,11 +8,12 @@ import type { RunError, RunProgress } from './service-instance-backups.ts'
 export type RestoreState = 'QUEUED' | 'RUNNING' | 'COMPLETED'
 export type RestoreAction = 'restore' | 'confirm' | 'undo'
 
-/** What the last look at a target found, before anything was written. */
+/** What the last look at a target found, before anything was written. A look that found something against it is an error instead. */
 export interface PreflightView {
   is_empty: boolean
+  /** How it is restored. */
   method: string
-  findings: string[]
+  /** What is not restored, each with why. */
   left_out: string[]
 }
 
