@@ -170,8 +170,7 @@ export function awaitSafetyBackup(
 ): Promise<string> {
   return catalog.transaction(async (tx) => {
     const [row] = await tx.query<{ cancelled: boolean }>(
-      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4,
-              may_have_leftovers = false
+      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4
         WHERE ${IS_MINE} RETURNING cancel_requested_at IS NOT NULL AS cancelled`,
       [...fenceOf(restore), JSON.stringify(preflight)],
     )

@@ -54,8 +54,10 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
 
   life.report({ step: 'preflight' })
   const [found, preflightSeconds] = await timed(() => target.preflight(life))
-  requireSound(restore, found)
-  const preflight = { is_empty: found.isEmpty, method: found.method, left_out: found.leftOut }
+  // What an earlier attempt found empty may hold by now what that attempt has restored.
+  const wasEmpty = found.isEmpty || (restore.mayHaveLeftovers && restore.preflight?.is_empty === true)
+  requireSound(restore, { ...found, isEmpty: wasEmpty })
+  const preflight = { is_empty: wasEmpty, method: found.method, left_out: found.leftOut }
   const protection = protectionOf(restore, found)
   if (protection.needed) {
     const request = { preflight, maxTries: config.COFFER_MAX_TRIES, now: clock() }
