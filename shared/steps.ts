@@ -13,10 +13,27 @@ export type Step =
   | 'restore-checked'
   | 'before-restore-commit'
   | 'restore-done'
+  | MediaStep
   | 'prune-labelled'
   | 'prune-deleting'
   | 'prune-manifest-gone'
   | 'prune-objects-gone'
+
+/** Of a restore over a living folder. */
+export type MediaStep =
+  | 'media-staging-made'
+  | 'media-member-staged'
+  | 'media-staged'
+  | 'media-journal-written'
+  | 'media-journal-committed'
+  | 'media-root-made'
+  | 'media-old-aside'
+  | 'media-new-in'
+  | 'media-rolled'
+  | 'media-removing'
+  | 'media-new-out'
+  | 'media-old-back'
+  | 'media-undone'
 
 /** Published synchronously on the diagnostics channel `coffer:step`; costs nothing while nobody subscribes. */
 const steps = channel('coffer:step')

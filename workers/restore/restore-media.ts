@@ -1,37 +1,42 @@
 import { readdir } from 'node:fs/promises'
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
-import { extractIntoEmpty } from '../../shared/media/extract.ts'
-import { resolveMediaTarget } from '../../shared/media/root.ts'
+import { naming } from '../../shared/media/extract.ts'
 import { mediaPolicy } from '../../shared/media/policy.ts'
+import { recoverTree, restoreTree } from '../../shared/media/restore-tree.ts'
+import { resolveMediaTarget } from '../../shared/media/root.ts'
+import { stageArchive } from '../../shared/media/stage-archive.ts'
 import { readPlain } from './restore-part.ts'
 import type { RestorePart, Restorer } from './restorer.ts'
 
-const isEmpty = async (part: RestorePart<MediaContents>) => {
-  const target = await resolveMediaTarget(part.connection.url, mediaPolicy(part.config))
-  return (await readdir(target).catch(() => [])).length === 0
-}
+const rootOf = (part: RestorePart<MediaContents>) => resolveMediaTarget(part.connection.url, mediaPolicy(part.config))
 
-/** Restores an archive into an empty folder; every file is compared with the list before the folder gets its name. */
+/** Restores an archive over a folder; every file is compared with the list before anything in the folder is touched. */
 export const mediaRestorer: Restorer<MediaContents> = {
   async preflight(part) {
-    const empty = await isEmpty(part)
-    return {
-      isEmpty: empty,
-      method: 'into an empty folder',
-      findings: empty ? [] : ['it is not empty'],
-      leftOut: [],
-    }
+    const names = await readdir(await rootOf(part)).catch(() => [])
+    return { isEmpty: names.length === 0, method: 'staged, then moved in', findings: [], leftOut: [] }
   },
-  recover: async (part) => ((await isEmpty(part)) ? 'as-before' : 'restored'),
+  recover: async (part) => recoverTree(await rootOf(part), part.id),
   async restore(part) {
-    const report = await extractIntoEmpty({
-      source: readPlain(part, 'archive'),
-      target: await resolveMediaTarget(part.connection.url, mediaPolicy(part.config)),
-      expected: part.contents,
-      signal: part.life.signal,
-      onProgress: ({ files }) => part.life.report({ files }),
-    })
+    const root = await rootOf(part)
+    const { signal } = part.life
+    const { report } = await naming(root, () =>
+      restoreTree({
+        root,
+        id: part.id,
+        paths: null,
+        neededBytes: part.contents.bytes,
+        stage: (staging) =>
+          stageArchive(staging, {
+            source: readPlain(part, 'archive'),
+            expected: part.contents,
+            signal,
+            onProgress: ({ files }) => part.life.report({ files }),
+          }),
+        signal,
+      }),
+    )
     return { ...report }
   },
   confirm: () => Promise.resolve(),
