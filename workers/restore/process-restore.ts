@@ -61,7 +61,9 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   const protection = protectionOf(restore, found)
   if (protection.needed) {
     const request = { preflight, maxTries: config.COFFER_MAX_TRIES, now: clock() }
-    return `waits for the safety backup ${await awaitSafetyBackup(catalog, restore, request)}`
+    const backup = await awaitSafetyBackup(catalog, restore, request)
+    reached('restore-waits', { restore: restore.id })
+    return `waits for the safety backup ${backup}`
   }
 
   await recordPreflight(catalog, restore, preflight)
