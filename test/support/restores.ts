@@ -1,7 +1,12 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createBackup } from '../../shared/catalog/backups.ts'
 import { createRestore, type NewRestore, type NewRestorePart } from '../../shared/catalog/restore-requests.ts'
 import { getRestore, type RestoreView, type ServiceInstanceRestoreView } from '../../shared/catalog/restores.ts'
+import { takeDump } from '../../workers/dump/take-dump.ts'
+import { takeArchive } from '../../workers/media-archive/take-archive.ts'
+import { processRun } from '../../workers/run-processor.ts'
+import { startClockedWorker } from './clocked-worker.ts'
 import type { TestCoffer } from './coffer.ts'
 import { look } from './media-zoo.ts'
 import { fillFolder, inDatabase } from './sample-data.ts'
@@ -65,6 +70,27 @@ export async function endOfPart(coffer: TestCoffer, id: string): Promise<Service
 export const seen = (root: string) =>
   [...look(root)].map(([path, { mtimeNs: _mtimeNs, ...rest }]) => ({ path, ...rest })).filter(({ path }) => path !== '')
 
+/** A backup of these service instances, taken in this process: no worker process is needed. @returns its id */
+export async function backUp(coffer: TestCoffer, services: string[]): Promise<string> {
+  await using worker = await startClockedWorker(coffer, { now: new Date() })
+  const { uuid } = await createBackup(coffer.catalog, {
+    environmentId: coffer.environmentId,
+    services,
+    trigger: 'MANUAL',
+    notes: '',
+    scheduledForDeletionAt: null,
+    maxTries: 1,
+    scope: SCOPE,
+    now: new Date(),
+  })
+  for (const { uuid: id, service_type: type } of await coffer.parts(uuid))
+    await processRun(worker.context, type === 'DATABASE' ? takeDump : takeArchive, {
+      data: { id, attempt: 1 },
+      attemptsMade: 0,
+    })
+  return uuid
+}
+
 export interface BackedUp {
   backupId: string
   serviceId: string
@@ -79,12 +105,11 @@ export async function changedMedia(
   await fillFolder(path, files)
   const serviceId = await coffer.addService('STORAGE', url)
   const before = seen(path)
-  const { uuid } = await coffer.backup({ services: [serviceId] })
-  if ((await coffer.ended(uuid)).success !== 'SUCCESS') throw new Error('the media could not be backed up')
+  const backupId = await backUp(coffer, [serviceId])
   await writeFile(join(path, 'folder-0/file-0.txt'), 'rewritten since')
   await rm(join(path, 'folder-0/file-1.txt'))
   await writeFile(join(path, 'new since.txt'), 'new')
-  return { backupId: uuid, serviceId, path, before, after: seen(path) }
+  return { backupId, serviceId, path, before, after: seen(path) }
 }
 
 /** Rows by hash, the state of the sequence, and the tables there are. */

@@ -55,9 +55,7 @@ test('a target whose safety backup fails is left as it is, and the restore says 
 
 test('a safety backup that somebody cancels ends the restore that waits for it', async () => {
   await using coffer = await startTestCoffer({ env: { COFFER_RECONCILE_SECONDS: '3600' } })
-  const taking = await coffer.worker()
   const media = await changedMedia(coffer)
-  await taking.stop()
   const looking = await coffer.worker({ killAt: 'restore-waits' })
   const id = await startRestore(coffer, media.backupId)
   await looking.ended
@@ -105,9 +103,7 @@ test('without a safety backup, where an admin wants none, none is taken', async 
 
 test('Redis emptied while a restore waits for its safety backup: both are rung again from the catalog', async () => {
   await using coffer = await startTestCoffer()
-  const taking = await coffer.worker()
   const media = await changedMedia(coffer)
-  await taking.stop()
   const looking = await coffer.worker({ killAt: 'restore-waits' })
   const id = await startRestore(coffer, media.backupId)
   await looking.ended
@@ -124,9 +120,7 @@ test('Redis emptied while a restore waits for its safety backup: both are rung a
 
 test('while the safety backup is taken, the restore shows its progress and is not begun', async () => {
   await using coffer = await startTestCoffer()
-  const taking = await coffer.worker()
   const media = await changedMedia(coffer)
-  await taking.stop()
   const frozen = await coffer.worker({
     killAt: 'after-claim',
     env: { COFFER_TEST_SIGNAL: 'SIGSTOP', COFFER_LEASE_SECONDS: '60' },
