@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { startTestCoffer } from '../support/coffer.ts'
-import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restores.ts'
+import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
 
 const IMPATIENT = { COFFER_LEASE_SECONDS: '1', COFFER_RECONCILE_SECONDS: '0.3' }
 

@@ -4,7 +4,7 @@ import { cancelBackup } from '../../shared/catalog/backup-requests.ts'
 import { getBackup } from '../../shared/catalog/backups.ts'
 import { retentionView } from '../../shared/catalog/retention.ts'
 import { startTestCoffer } from '../support/coffer.ts'
-import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restores.ts'
+import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
 import { until } from '../support/until.ts'
 
 const SCOPE = { organisationId: null }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { claimRun } from '../../shared/catalog/runs.ts'
 import { claimRestore } from '../../shared/catalog/restore-runs.ts'
 import { startTestCoffer } from '../support/coffer.ts'
-import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restores.ts'
+import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
 import { until } from '../support/until.ts'
 
 const FROZEN = { COFFER_TEST_SIGNAL: 'SIGSTOP', COFFER_LEASE_SECONDS: '60' }
