@@ -18,7 +18,7 @@ export interface ClaimedRestore {
   /** Attempts after this one, should its worker die. 0: this one only cleans up. */
   triesLeft: number
   cancelRequested: boolean
-  /** An earlier attempt was interrupted after it had begun to write. */
+  /** This attempt, or an earlier one that was interrupted, has begun to write. */
   mayHaveLeftovers: boolean
   selection: Selection
   target: {
@@ -149,13 +149,16 @@ export async function recordPreflight(db: Db, fence: RestoreFence, preflight: Pr
   requireHeld(fence, row)
 }
 
-/** Whether this attempt has begun to write, or an earlier one had. `fenced`: another decides about it. */
-export async function hasLeftovers(db: Db, fence: RestoreFence): Promise<boolean | 'fenced'> {
-  const [row] = await db.query<{ left: boolean }>(
-    `SELECT may_have_leftovers AS left FROM service_instance_restores WHERE ${IS_MINE}`,
+/** What is on record of its target by now; null: another decides about it. */
+export async function recordOf(
+  db: Db,
+  fence: RestoreFence,
+): Promise<Pick<ClaimedRestore, 'mayHaveLeftovers' | 'preflight'> | null> {
+  const [row] = await db.query<Pick<ClaimedRestore, 'mayHaveLeftovers' | 'preflight'>>(
+    `SELECT may_have_leftovers AS "mayHaveLeftovers", preflight FROM service_instance_restores WHERE ${IS_MINE}`,
     fenceOf(fence),
   )
-  return row ? row.left : 'fenced'
+  return row ?? null
 }
 
 /**

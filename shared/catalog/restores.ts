@@ -11,6 +11,8 @@ export type RestoreAction = 'restore' | 'confirm' | 'undo'
 /** What the last look at a target found, before anything was written. A look that found something against it is an error instead. */
 export interface PreflightView {
   is_empty: boolean
+  /** The old state lies beside the target until it is confirmed or undone. */
+  keeps_old_state: boolean
   /** How it is restored. */
   method: string
   /** What is not restored, each with why. */

@@ -126,4 +126,3 @@ function failed(staging: Staging, cause: unknown, state: string): CofferError {
   const message = `what was restored can't be moved into ${staging.root}: ${why}; ${state}`
   return new CofferError('RESTORE_FAILED', message, { cause })
 }
-

@@ -147,7 +147,7 @@ export async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize
 }
 
-export const isWritable = (folder: string): Promise<boolean> =>
+export const isWritable = (folder: string | Buffer): Promise<boolean> =>
   access(folder, constants.W_OK | constants.X_OK).then(
     () => true,
     () => false,

@@ -1,5 +1,5 @@
 import { endRestore, endSettlement } from '../../shared/catalog/restore-ends.ts'
-import { hasLeftovers, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
+import { recordOf, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
 import type { WorkerConfig } from '../../shared/config.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { persistently } from '../persistently.ts'
@@ -11,18 +11,20 @@ import { liveToCleanUp } from './restore-life.ts'
 /** What is in the target stays there, whatever stops this worker now: the catalog is told as long as the lease may last. */
 const graceOf = (config: WorkerConfig) => AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
 
+const NOTHING_KNOWN = { method: 'unknown', left_out: [], keeps_old_state: false }
+
 /** `report` null: an earlier attempt came through, and its worker died before it could tell. @throws RUN_FENCED */
 export async function endRestored(
   { catalog, config, clock, log }: WorkerContext,
   restore: ClaimedRestore,
   report: Record<string, unknown> | null,
 ): Promise<string> {
-  const { method, left_out } = restore.preflight ?? { method: 'unknown', left_out: [] }
+  const { method, left_out, keeps_old_state: kept } = restore.preflight ?? NOTHING_KNOWN
   const end = {
     success: 'SUCCESS' as const,
     report: { method, left_out, ...(report ?? { recovered: true }) },
     error: null,
-    kept: report?.['kept_until_confirmed'] === true,
+    kept,
     now: clock(),
   }
   const ended = await persistently(() => endRestore(catalog, restore, end), graceOf(config))
@@ -41,28 +43,31 @@ export async function endUnrestored(
   error: CofferError,
 ): Promise<string> {
   const { log } = context
-  log.warn({ restore: restore.id, attempt: restore.attempt, code: error.code, err: error }, 'restore failed')
+  const { id, attempt } = restore
+  log.warn({ restore: id, attempt, code: error.code, err: error }, 'restore failed')
   try {
     if (restore.action !== 'restore') await endUnsettled(context, restore, error)
-    else if ((await cleanUp(context, restore)) === 'restored') return await endRestored(context, restore, null)
+    else if (await hasComeThrough(context, restore)) return 'restored'
     else await endFailed(context, restore, error)
   } catch (failure) {
-    log.warn({ restore: restore.id, attempt: restore.attempt, err: failure }, 'the restore is left to the next attempt')
+    log.warn({ restore: id, attempt, err: failure }, 'the restore is left to the next attempt')
   }
   if (error.code === 'RUN_CANCELLED') return error.message
   throw error
 }
 
-/** A life of its own, since the restore's has ended. */
-async function cleanUp(context: WorkerContext, restore: ClaimedRestore): Promise<'as-before' | 'restored'> {
+/** Cleans up in a life of its own, since the restore's has ended. @returns whether the target is the new state, which is recorded then */
+async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore): Promise<boolean> {
   const { catalog, config } = context
-  const left = await persistently(() => hasLeftovers(catalog, restore), graceOf(config))
-  if (left === 'fenced') throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
-  if (!left) return 'as-before'
+  const record = await persistently(() => recordOf(catalog, restore), graceOf(config))
+  if (!record) throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
+  if (!record.mayHaveLeftovers) return false
   const target = await openTarget(context, restore)
   const life = liveToCleanUp(context, restore)
   try {
-    return await target.recover(life)
+    if ((await target.recover(life)) === 'as-before') return false
+    await endRestored(context, { ...restore, ...record }, null)
+    return true
   } finally {
     await life.end()
   }
@@ -85,13 +90,13 @@ async function endFailed(
   await persistently(() => endRestore(catalog, restore, end), graceOf(config))
 }
 
-/** Of a `confirm` or `undo`: it can be asked for again, unless there is nothing to do it with. */
+/** Of a `confirm` or `undo`: it can be asked for again. */
 async function endUnsettled(
   { catalog, config, clock }: WorkerContext,
   restore: ClaimedRestore,
   error: CofferError,
 ): Promise<void> {
   const now = clock()
-  const end = { error: runError(error, restore.attempt, now), kept: error.code !== 'CONFLICT', now }
+  const end = { error: runError(error, restore.attempt, now), kept: true, now }
   await persistently(() => endSettlement(catalog, restore, end), graceOf(config))
 }

@@ -57,7 +57,12 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   // What an earlier attempt found empty may hold by now what that attempt has restored.
   const wasEmpty = found.isEmpty || (restore.mayHaveLeftovers && restore.preflight?.is_empty === true)
   requireSound(restore, { ...found, isEmpty: wasEmpty })
-  const preflight = { is_empty: wasEmpty, method: found.method, left_out: found.leftOut }
+  const preflight = {
+    is_empty: wasEmpty,
+    keeps_old_state: found.keepsOldState,
+    method: found.method,
+    left_out: found.leftOut,
+  }
   const protection = protectionOf(restore, found)
   if (protection.needed) {
     const request = { preflight, maxTries: config.COFFER_MAX_TRIES, now: clock() }

@@ -10,7 +10,7 @@ import type { Restorer } from './restorer.ts'
 /** Restores a dump into an empty database and compares it with what was counted when it was taken. */
 export const databaseRestorer: Restorer<DumpContents> = {
   async preflight({ connection, contents, life }) {
-    const look = { method: 'into an empty database', leftOut: [] }
+    const look = { method: 'into an empty database', keepsOldState: false, leftOut: [] }
     try {
       await checkTarget(parsePostgresUrl(connection.url), contents, life.signal)
       return { ...look, isEmpty: true, findings: [] }
