@@ -44,7 +44,12 @@ test('a target whose safety backup fails is left as it is, and the restore says 
   await using coffer = await startTestCoffer()
   await coffer.worker()
   const media = await changedMedia(coffer)
-  await coffer.catalog.query(`UPDATE stores SET url = $1`, [`file://${coffer.folder}/unmounted`])
+  await coffer.catalog.query(
+    `WITH store AS (INSERT INTO stores (id, name, url, region, created_at)
+                    VALUES (gen_random_uuid(), 'unmounted', $1, '', now()) RETURNING id)
+     UPDATE environments SET store_id = store.id FROM store`,
+    [`file://${coffer.folder}/unmounted`],
+  )
 
   const part = await endOfPart(coffer, await startRestore(coffer, media.backupId))
 
