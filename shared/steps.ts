@@ -14,6 +14,12 @@ export type Step =
   | 'before-restore-commit'
   | 'restore-done'
   | MediaStep
+  | 'restore-committed'
+  | 'restore-compared'
+  | 'restore-carried'
+  | 'restore-closed'
+  | 'restore-swapped'
+  | 'restore-undone'
   | 'prune-labelled'
   | 'prune-deleting'
   | 'prune-manifest-gone'

@@ -47,7 +47,7 @@ export async function endUnrestored(
   log.warn({ restore: id, attempt, code: error.code, err: error }, 'restore failed')
   try {
     if (restore.action !== 'restore') await endUnsettled(context, restore, error)
-    else if (await hasComeThrough(context, restore)) return 'restored'
+    else if (await hasComeThrough(context, restore, error)) return 'restored'
     else await endFailed(context, restore, error)
   } catch (failure) {
     log.warn({ restore: id, attempt, err: failure }, 'the restore is left to the next attempt')
@@ -57,7 +57,7 @@ export async function endUnrestored(
 }
 
 /** Cleans up in a life of its own, since the restore's has ended. @returns whether the target is the new state, which is recorded then */
-async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore): Promise<boolean> {
+async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore, error: CofferError): Promise<boolean> {
   const { catalog, config } = context
   const record = await persistently(() => recordOf(catalog, restore), graceOf(config))
   if (!record) throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
@@ -65,7 +65,9 @@ async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore): 
   const target = await openTarget(context, restore)
   const life = liveToCleanUp(context, restore)
   try {
-    if ((await target.recover(life)) === 'as-before') return false
+    const state = await target.recover(life)
+    // What differs from the record is no success, though it is in.
+    if (state === 'as-before' || error.code === 'RESTORE_MISMATCH') return false
     await endRestored(context, { ...restore, ...record }, null)
     return true
   } finally {
