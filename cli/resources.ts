@@ -121,6 +121,7 @@ export const RunProgress = z.looseObject({
   stored_bytes: z.number().nullish(),
   expected_bytes: z.number().nullish(),
   files: z.number().nullish(),
+  step: z.string().nullish(),
   updated_at: z.string(),
 })
 export type RunProgress = z.infer<typeof RunProgress>
@@ -163,6 +164,7 @@ export const DownloadItem = z.looseObject({
 })
 export type DownloadItem = z.infer<typeof DownloadItem>
 
+/** `action` is what was last asked of it; `state` and `success` are the restore's own. */
 const ServiceInstanceRestore = z.looseObject({
   uuid: z.string(),
   service_instance_backup: z.string(),
@@ -171,13 +173,22 @@ const ServiceInstanceRestore = z.looseObject({
   success: z.string().nullable(),
   errors: z.array(RunError),
   progress: RunProgress.nullish(),
+  safety_backup: z.string().nullish(),
   report: z.unknown(),
+  kept_until_confirmed: z.boolean().default(false),
+  action: z.enum(['restore', 'confirm', 'undo']).default('restore'),
+  action_state: z.string(),
+  confirmed_at: z.string().nullish(),
+  undone_at: z.string().nullish(),
 })
 
 export const Restore = z.looseObject({
   uuid: z.string(),
+  backup: z.string(),
   finished: z.boolean(),
   success: z.string().nullable(),
+  notes: z.string(),
+  created_at: z.string(),
   service_instance_restores: z.array(ServiceInstanceRestore),
 })
 export type Restore = z.infer<typeof Restore>

@@ -120,6 +120,16 @@ export const FAILURES = {
 
   TARGET_NOT_EMPTY: { retry: 'never', status: 409, remedy: 'restore into an empty database or an empty folder' },
   TARGET_INCOMPATIBLE: { retry: 'never', status: 409, remedy: 'restore into a server that meets the named findings' },
+  RESTORE_UNCONFIRMED: {
+    retry: 'never',
+    status: 409,
+    remedy: 'look whether you mean this target; if so, restore again with its name as confirm',
+  },
+  SAFETY_BACKUP_FAILED: {
+    retry: 'never',
+    status: 502,
+    remedy: 'make the target readable, or have an admin restore without a safety backup; the target is as it was',
+  },
   RESTORE_FAILED: {
     retry: 'never',
     status: 500,

@@ -8,11 +8,38 @@ export type Step =
   | 'after-complete'
   | 'before-manifest'
   | 'after-manifest'
+  | 'restore-claimed'
+  | 'restore-waits'
+  | 'restore-checked'
   | 'before-restore-commit'
+  | 'restore-done'
+  | MediaStep
+  | 'restore-committed'
+  | 'restore-compared'
+  | 'restore-carried'
+  | 'restore-closed'
+  | 'restore-swapped'
+  | 'restore-undone'
   | 'prune-labelled'
   | 'prune-deleting'
   | 'prune-manifest-gone'
   | 'prune-objects-gone'
+
+/** Of a restore over a living folder. */
+export type MediaStep =
+  | 'media-staging-made'
+  | 'media-member-staged'
+  | 'media-staged'
+  | 'media-journal-written'
+  | 'media-journal-committed'
+  | 'media-root-made'
+  | 'media-old-aside'
+  | 'media-new-in'
+  | 'media-rolled'
+  | 'media-removing'
+  | 'media-new-out'
+  | 'media-old-back'
+  | 'media-undone'
 
 /** Published synchronously on the diagnostics channel `coffer:step`; costs nothing while nobody subscribes. */
 const steps = channel('coffer:step')

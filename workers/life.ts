@@ -93,6 +93,7 @@ export function startLife(options: LifeOptions): Life {
         stored_bytes: update.stored_bytes ?? progress?.stored_bytes ?? 0,
         expected_bytes: update.expected_bytes ?? progress?.expected_bytes ?? null,
         files: update.files ?? progress?.files ?? null,
+        step: update.step ?? progress?.step ?? null,
         updated_at: options.clock().toISOString(),
       }
     },

@@ -1,56 +1,68 @@
 import type { Command } from 'commander'
-import type { Api } from '../api.ts'
-import { progressParts } from '../backup-progress.ts'
-import { errorLines, readBackup } from '../backup-report.ts'
-import type { Context, Runner } from '../context.ts'
 import { CofferError } from '../../shared/errors.ts'
-import { exitCodeOfOutcome } from '../exit-codes.ts'
-import {
-  ENVIRONMENTS,
-  environmentNames,
-  findEnvironment,
-  parseTarget,
-  pickService,
-  pickServiceBackups,
-  SERVICES,
-  servicesOf,
-} from '../names.ts'
+import { readBackup } from '../backup-report.ts'
+import { confirmTarget } from '../confirm-target.ts'
+import type { Context, Runner } from '../context.ts'
+import { EXIT, exitCodeOfOutcome } from '../exit-codes.ts'
+import { environmentNames, findEnvironment, parseTarget, pickServiceBackups, servicesOf } from '../names.ts'
 import type { Result } from '../output.ts'
-import { openProgress } from '../progress.ts'
-import type { ProgressRow } from '../progress.ts'
-import { Rates } from '../rate.ts'
-import { Environment, Restore, ServiceInstance } from '../resources.ts'
-import type { ServiceInstanceBackup, ServiceInstanceRestore } from '../resources.ts'
-import { fields } from '../text.ts'
-import { deadline, waitUntil } from '../waiting.ts'
+import { Restore } from '../resources.ts'
+import { pairUp, pickByChoice, type Choice } from '../restore-plan.ts'
+import { followRestore, pathOfRestore, RESTORES, showRestore, targetNames } from '../restore-report.ts'
+import { formatTime, table } from '../text.ts'
 import { collect } from './collect.ts'
+import { parseCount } from './parse-count.ts'
 import { checkWait, withWait } from './wait-options.ts'
 import type { WaitOptions } from './wait-options.ts'
 
-const RESTORES = '/apps/v3/backup-restores/'
-
-interface RestoreOptions extends WaitOptions {
+interface RestoreOptions extends WaitOptions, Choice {
   service?: string[]
   to?: string
   notes?: string
+  confirm?: string
+  safetyBackup: boolean
 }
 
 export function addRestoreCommands(program: Command, run: Runner): void {
   const restore = withWait(program.command('restore'))
     .argument('<backup>')
-    .description('give a backup back, into an empty database and an empty folder')
-    .option('--service <service>', 'only this one (PREFIX or TYPE:PREFIX); may be repeated', collect)
+    .description('give a backup back; what the target holds is backed up first')
     .option('--to <target>', 'app/env, or app/env:PREFIX for a single one')
+    .option('--confirm <app/env>', 'the name of the target, instead of typing it')
+    .option('--service <service>', 'only this one (PREFIX or TYPE:PREFIX); may be repeated', collect)
+    .option('--table <schema.table>', 'only this table; may be repeated', collect)
+    .option('--schema <schema>', 'only this schema; may be repeated', collect)
+    .option('--path <path>', 'only this file or folder; may be repeated', collect)
+    .option('--no-safety-backup', 'lose what the target holds (admins only)')
     .option('--notes <text>', 'why')
     .action(run(create))
-  withWait(restore.command('show <restore>'))
-    .description('show how a restore goes or went')
-    .action(
-      run(async (context, uuid: string, _options: WaitOptions, command: Command) =>
-        // `restore` has these options, too, and takes them even when they follow `show`.
-        shownOrFollowed(context, uuid, command.optsWithGlobals<WaitOptions>()),
-      ),
-    )
+  // `restore` has the options of waiting, too, and takes them even when they follow a verb.
+  const waits = (
+    verb: string,
+    description: string,
+    work: (context: Context, uuid: string, options: WaitOptions) => Promise<Result>,
+  ) =>
+    withWait(restore.command(`${verb} <restore>`))
+      .description(description)
+      .action(
+        run(async (context, uuid: string, _options: WaitOptions, command: Command) => {
+          const options = command.optsWithGlobals<WaitOptions>()
+          checkWait(options)
+          return work(context, uuid, options)
+        }),
+      )
+  waits('show', 'show how a restore goes or went', shownOrFollowed)
+  waits('cancel', 'stop what can still be stopped; the target stays as it was', async (context, uuid, options) => {
+    await context.api.post(`${pathOfRestore(uuid)}cancel/`, {}, Restore)
+    return shownOrFollowed(context, uuid, options)
+  })
+  waits('confirm', 'all is well: remove the old state that was kept', (...args) => settle('confirm', ...args))
+  waits('undo', 'bring the old state back that was kept', (...args) => settle('undo', ...args))
+  restore
+    .command('list [environment]')
+    .description('the newest first; of an environment: out of its backups, and into it')
+    .option('--limit <count>', 'at most so many', parseCount, 50)
+    .action(run(list))
 }
 
 async function create(context: Context, backup: string, options: RestoreOptions): Promise<Result> {
@@ -60,12 +72,16 @@ async function create(context: Context, backup: string, options: RestoreOptions)
   if (to === undefined) throw new CofferError('USAGE_INVALID', "required option '--to <target>' not specified")
   const { api, output } = context
   const { services } = await readBackup(api, backup)
-  const sources = pickServiceBackups(services, options.service ?? [], `backup ${backup}`)
+  const sources = pickByChoice(pickServiceBackups(services, options.service ?? [], `backup ${backup}`), options)
   const { environment, service } = parseTarget(to)
-  const targets = await servicesOf(api, (await findEnvironment(api, environment)).uuid)
+  const target = await findEnvironment(api, environment)
+  const parts = pairUp(sources, await servicesOf(api, target.uuid), service, environment, options)
+  const name = (await environmentNames(api, [target])).get(target.uuid) ?? environment
   const body = {
     backup,
-    service_instance_restores: pairUp(sources, targets, service, environment),
+    service_instance_restores: parts,
+    confirm: await confirmTarget(context, name, options.confirm),
+    ...(options.safetyBackup ? {} : { safety_backup: false }),
     ...(options.notes === undefined ? {} : { notes: options.notes }),
   }
   const { uuid } = await api.post(RESTORES, body, Restore)
@@ -73,97 +89,40 @@ async function create(context: Context, backup: string, options: RestoreOptions)
   return shownOrFollowed(context, uuid, options)
 }
 
-/** Each source with the target of its type: of the same prefix, or of the one that was named. */
-export function pairUp(
-  sources: readonly ServiceInstanceBackup[],
-  targets: readonly ServiceInstance[],
-  named: string | null,
-  where: string,
-): { service_instance_backup: string; service_instance: string }[] {
-  const pairs = sources.map((source) => {
-    const name = named === null || !named.includes(':') ? `${source.service_type}:${named ?? source.prefix}` : named
-    const target = pickService(targets, name, where)
-    if (target.type !== source.service_type) {
-      throw new CofferError(
-        'USAGE_INVALID',
-        `${source.service_type} ${source.prefix} cannot be restored into ${target.type} ${target.prefix}`,
-      )
-    }
-    return { service_instance_backup: source.uuid, service_instance: target.uuid }
-  })
-  const places = pairs.map((pair) => pair.service_instance)
-  if (new Set(places).size < places.length) {
-    throw new CofferError(
-      'USAGE_INVALID',
-      `several would be restored into the same place in ${where}: choose one with --service`,
-    )
-  }
-  return pairs
-}
-
 async function shownOrFollowed(context: Context, uuid: string, options: WaitOptions): Promise<Result> {
-  checkWait(options)
-  using limit = deadline(options.timeout, `restore ${uuid}`, { restore: uuid })
-  const api = context.api.until(limit.signal)
-  const ask = () => api.get(`${RESTORES}${encodeURIComponent(uuid)}/`, Restore)
-  const restore = await ask()
-  const names = await targetNames(api, restore)
-  if (options.wait !== true) return reported(restore, names)
-  const rates = new Rates()
-  using display = openProgress(context.output, context.now)
-  const ended = await waitUntil(
-    ask,
-    ({ finished }) => finished,
-    ({ service_instance_restores: parts }) => display.show(parts.map((part) => rowOf(part, names, rates))),
-    { ...context, signal: api.signal },
-  )
-  return { ...reported(ended, names), exit: exitCodeOfOutcome(ended.success) }
+  if (options.wait !== true) return showRestore(context.api, uuid)
+  const { restore, result } = await followRestore(context, uuid, options.timeout)
+  return { ...result, exit: exitCodeOfOutcome(restore.success) }
 }
 
-type Names = ReadonlyMap<string, string>
-
-/** `DATABASE DEFAULT of shop/test` by the uuid of each target that still is registered. */
-async function targetNames(api: Api, { service_instance_restores: parts }: Restore): Promise<Names> {
-  const environments = await environmentNames(api, await api.list(ENVIRONMENTS, {}, Environment))
-  const services = await api.list(SERVICES, {}, ServiceInstance)
-  const targets = new Set(parts.map((part) => part.service_instance))
-  return new Map(
-    services
-      .filter(({ uuid }) => targets.has(uuid))
-      .map(({ uuid, type, prefix, environment }) => [
-        uuid,
-        `${type} ${prefix} of ${environments.get(environment) ?? environment}`,
-      ]),
-  )
+async function settle(
+  action: 'confirm' | 'undo',
+  context: Context,
+  uuid: string,
+  options: WaitOptions,
+): Promise<Result> {
+  const asked = await context.api.post(`${pathOfRestore(uuid)}${action}/`, {}, Restore)
+  if (options.wait !== true) return showRestore(context.api, uuid)
+  const chosen = asked.service_instance_restores.filter((part) => part.action_state !== 'COMPLETED')
+  const { restore, result } = await followRestore(context, uuid, options.timeout)
+  const isDone = chosen.every(({ uuid: id }) => {
+    const part = restore.service_instance_restores.find((one) => one.uuid === id)
+    return Boolean(action === 'confirm' ? part?.confirmed_at : part?.undone_at)
+  })
+  return { ...result, exit: isDone ? EXIT.done : EXIT.failed }
 }
 
-const nameOf = ({ service_instance: target }: ServiceInstanceRestore, names: Names) => names.get(target) ?? target
-
-function rowOf(part: ServiceInstanceRestore, names: Names, rates: Rates): ProgressRow {
-  const rate = rates.of(part)
-  const how = part.progress ? progressParts(part.progress, rate) : [(part.success ?? part.state).toLowerCase()]
-  return { key: part.uuid, state: part.state, line: [nameOf(part, names), ...how].join('  ') }
-}
-
-function reported(restore: Restore, names: Names): Result {
-  const { uuid, success, finished, service_instance_restores: parts } = restore
-  return {
-    document: restore,
-    lines: [
-      ...fields({ restore: uuid, result: success ?? (finished ? 'finished' : 'not finished') }),
-      ...parts.flatMap((part) => [
-        `${nameOf(part, names)}: ${(part.success ?? part.state).toLowerCase()}`,
-        ...reportLines(part.report),
-        ...part.errors.flatMap(errorLines),
-      ]),
-    ],
-  }
-}
-
-/** What was counted and compared, name by name. */
-function reportLines(report: unknown): string[] {
-  if (typeof report !== 'object' || report === null) return []
-  return Object.entries(report).map(
-    ([name, value]) => `  ${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-  )
+async function list({ api }: Context, name: string | undefined, { limit }: { limit: number }): Promise<Result> {
+  const query = name === undefined ? {} : { environment: (await findEnvironment(api, name)).uuid }
+  const restores = await api.list(RESTORES, query, Restore, limit)
+  const names = await targetNames(api, ...restores)
+  const rows = restores.map((restore) => [
+    formatTime(restore.created_at),
+    restore.success ?? 'not finished',
+    restore.service_instance_restores.map((part) => names.get(part.service_instance) ?? 'deleted').join(', '),
+    restore.backup,
+    restore.uuid,
+    restore.notes,
+  ])
+  return { document: restores, lines: table(['CREATED', 'RESULT', 'INTO', 'BACKUP', 'UUID', 'NOTES'], rows) }
 }

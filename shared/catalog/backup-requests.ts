@@ -12,16 +12,27 @@ import type { Scope } from './scope.ts'
 export function cancelBackup(catalog: Catalog, id: string, scope: Scope, now: Date): Promise<BackupView> {
   return catalog.transaction(async (tx) => {
     const backup = await lockBackup(tx, id, scope)
-    const queued = await idsIn(tx, id, `state = 'QUEUED'`)
-    for (const sibling of queued) await cancelQueued(tx, sibling, now)
-    const running = await tx.query(
-      `UPDATE service_instance_backups SET cancel_requested_at = $2 WHERE backup_id = $1 AND state = 'RUNNING' RETURNING id`,
-      [id, now],
-    )
-    if (queued.length + running.length === 0)
+    if (!(await cancelParts(tx, id, now)))
       throw new CofferError('CONFLICT', `backup ${id} can't be cancelled any more: it is ${describe(backup)}`)
     return getBackup(tx, id, scope)
   })
+}
+
+/** Cancels whatever of a backup can be cancelled; the caller holds its lock. @returns whether there was anything */
+async function cancelParts(tx: Db, id: string, now: Date): Promise<boolean> {
+  const queued = await idsIn(tx, id, `state = 'QUEUED'`)
+  for (const sibling of queued) await cancelQueued(tx, sibling, now)
+  const running = await tx.query(
+    `UPDATE service_instance_backups SET cancel_requested_at = $2 WHERE backup_id = $1 AND state = 'RUNNING' RETURNING id`,
+    [id, now],
+  )
+  return queued.length + running.length > 0
+}
+
+/** Cancels a backup that nobody needs any more, as far as it can be, inside a transaction of the caller. */
+export async function cancelNeedless(tx: Db, id: string, now: Date): Promise<void> {
+  await tx.query('SELECT 1 FROM backups WHERE id = $1 FOR UPDATE', [id])
+  await cancelParts(tx, id, now)
 }
 
 /**

@@ -67,30 +67,23 @@ export async function deliverBells(
   return { rung, more: rung === BATCH }
 }
 
-/** Writes doorbells again for work that is due, whose bell may have been lost with Redis: the oldest of each service instance. Returns how many. */
-export async function ringEverythingDue(catalog: Catalog): Promise<number> {
+/** Writes doorbells again for backups that are due, whose bell may have been lost with Redis: the oldest of each service instance. Returns how many. */
+export async function ringBackupsDue(catalog: Catalog): Promise<number> {
   return catalog.transaction(async (tx) => {
     const backups = await tx.query<{ id: string }>(
       `SELECT DISTINCT ON (s.service_instance_id) s.id FROM service_instance_backups s
         WHERE s.state = 'QUEUED' AND s.not_before <= now()
           AND NOT EXISTS (SELECT 1 FROM service_instance_backups o
                            WHERE o.service_instance_id = s.service_instance_id AND o.state IN ('RUNNING', 'SEALING'))
+          AND NOT EXISTS (SELECT 1 FROM service_instance_restores r
+                           WHERE r.service_instance_id = s.service_instance_id AND r.state = 'RUNNING')
           AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = s.id || '-' || s.attempt + 1)
         ORDER BY s.service_instance_id, s.queued_at LIMIT 1000`,
-    )
-    const restores = await tx.query<{ id: string }>(
-      `SELECT r.id FROM service_instance_restores r
-        WHERE r.state = 'QUEUED' AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = r.id || '-' || r.attempt + 1)
-        ORDER BY r.queued_at LIMIT 1000`,
     )
     await ringServiceInstanceBackups(
       tx,
       backups.map((row) => row.id),
     )
-    await ringServiceInstanceRestores(
-      tx,
-      restores.map((row) => row.id),
-    )
-    return backups.length + restores.length
+    return backups.length
   })
 }

@@ -2,6 +2,7 @@ import { outcomeOfBackup, type Outcome } from '../domain/states.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
 import { ringPruneOfBackup } from './prune-bells.ts'
+import { ringNextRestore } from './restore-bells.ts'
 import { lockParent, type Fence } from './runs.ts'
 import type { RunError } from './service-instance-backups.ts'
 
@@ -73,8 +74,8 @@ async function complete(tx: Db, id: string, success: Outcome, now: Date): Promis
 
 /** Ends the backup when all siblings have ended, and rings for a prune if it was of any use. The caller holds the parent's lock. */
 export async function closeParent(tx: Db, siblingId: string, now: Date): Promise<void> {
-  const siblings = await tx.query<{ backup_id: string; success: Outcome | null }>(
-    `SELECT backup_id, success FROM service_instance_backups
+  const siblings = await tx.query<{ backup_id: string; service_instance_id: string; success: Outcome | null }>(
+    `SELECT backup_id, service_instance_id, success FROM service_instance_backups
       WHERE backup_id = (SELECT backup_id FROM service_instance_backups WHERE id = $1)`,
     [siblingId],
   )
@@ -88,16 +89,22 @@ export async function closeParent(tx: Db, siblingId: string, now: Date): Promise
     now,
   ])
   if (success === 'SUCCESS' || success === 'PARTIAL') await ringPruneOfBackup(tx, id)
+  // It may be the safety backup that a restore waits for.
+  for (const sibling of siblings) await ringNextRestore(tx, sibling.service_instance_id)
 }
 
-/** Rings for the longest waiting run of the same service instance: its bell may have found this one in the way. */
+/** Rings for the longest waiting run of the same service instance, and the restore into it: their bells may have found this one in the way. */
 export async function ringNext(tx: Db, siblingId: string): Promise<void> {
+  const [instance] = await tx.query<{ id: string }>(
+    'SELECT service_instance_id AS id FROM service_instance_backups WHERE id = $1',
+    [siblingId],
+  )
+  if (instance) await ringNextRestore(tx, instance.id)
   const waiting = await tx.query<{ id: string }>(
     `SELECT id FROM service_instance_backups
-      WHERE service_instance_id = (SELECT service_instance_id FROM service_instance_backups WHERE id = $1)
-        AND state = 'QUEUED' AND id <> $1 AND not_before <= now()
+      WHERE service_instance_id = $2 AND state = 'QUEUED' AND id <> $1 AND not_before <= now()
       ORDER BY queued_at, id LIMIT 1`,
-    [siblingId],
+    [siblingId, instance?.id],
   )
   await ringServiceInstanceBackups(
     tx,

@@ -38,7 +38,7 @@ export interface ClaimedRun {
   last: { plain_size: number; stored_size: number; files: number | null; duration_seconds: number } | null
 }
 
-/** `waiting`: another run of the service instance is under way, or it is too early. `stale`: this bell is not for the next attempt. */
+/** `waiting`: another run of the service instance or a restore into it is under way, or it is too early. `stale`: this bell is not for the next attempt. */
 export type Claim = { claimed: ClaimedRun } | { refused: 'waiting' | 'stale' }
 
 export interface ClaimRequest {
@@ -74,7 +74,7 @@ async function claim(tx: Db, { id, attempt, owner, leaseSeconds, now }: ClaimReq
     [id, attempt],
   )
   if (!row) return { refused: 'stale' }
-  if (!row.due) return { refused: 'waiting' }
+  if (!row.due || (await isBeingRestored(tx, id))) return { refused: 'waiting' }
   await tx.query(
     `UPDATE service_instance_backups SET state = 'RUNNING', attempt = $2, started_at = $3, progress = NULL, manifest = NULL,
             store_id = (SELECT coalesce(e.store_id, (SELECT d.id FROM stores d WHERE d.is_default)) FROM backups b
@@ -92,6 +92,20 @@ async function claim(tx: Db, { id, attempt, owner, leaseSeconds, now }: ClaimReq
     [id],
   )
   return { claimed: await describeRun(tx, id, owner) }
+}
+
+/** Asked under a lock of the service instance, which a restore into it takes as well: of a run and a restore, one begins. */
+async function isBeingRestored(tx: Db, id: string): Promise<boolean> {
+  const [instance] = await tx.query<{ id: string }>(
+    `SELECT id FROM service_instances WHERE id = (SELECT service_instance_id FROM service_instance_backups WHERE id = $1)
+        FOR NO KEY UPDATE`,
+    [id],
+  )
+  const restores = await tx.query(
+    `SELECT 1 FROM service_instance_restores WHERE service_instance_id = $1 AND state = 'RUNNING'`,
+    [instance?.id],
+  )
+  return restores.length > 0
 }
 
 /** The parent's lock comes first, always: siblings that end together would else leave it open, or wait for each other. */

@@ -13,12 +13,14 @@ export interface RunError {
   at: string
 }
 
-/** Bytes so far, plain and stored. `expected_bytes` is a guess from the source or the last backup. */
+/** How far it is. Bytes so far, plain and stored. `expected_bytes` is a guess from the source or the last backup. */
 export interface RunProgress {
   plain_bytes: number
   stored_bytes: number
   expected_bytes: number | null
   files: number | null
+  /** What is being done, where that changes on the way: of a restore. */
+  step: string | null
   updated_at: string
 }
 

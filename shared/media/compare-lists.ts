@@ -1,8 +1,8 @@
 import type { FileEntry } from '../domain/file-list.ts'
 import type { MediaContents } from '../domain/manifest.ts'
-import { hasDroppedBits, restoresOwners } from './attributes.ts'
 import { quoted } from './bytes.ts'
 import { isInArchive, linkOf, pathOf } from './file-list.ts'
+import { LeftOut } from './left-out.ts'
 import { corrupt } from './restore-path.ts'
 
 export interface Comparison {
@@ -33,21 +33,17 @@ async function compare(
   extracted: AsyncGenerator<FileEntry, void, undefined>,
   expected: MediaContents,
 ): Promise<Comparison> {
-  const totals = { entries: 0, files: 0, bytes: 0, hardLinks: 0, missing: 0, broken: 0, dropped: 0, owners: 0 }
+  const totals = { entries: 0, files: 0, bytes: 0, hardLinks: 0 }
+  const leftOut = new LeftOut()
   for await (const entry of listed) {
     totals.entries++
-    if (!isInArchive(entry)) {
-      totals.missing++
-      continue
-    }
+    leftOut.count(entry)
+    if (!isInArchive(entry)) continue
     const { done, value } = await extracted.next()
     if (done) throw corrupt(`${quoted(pathOf(entry))} is in its list and not in the archive`)
     if (fingerprint(entry) !== fingerprint(value)) throw corrupt(`${quoted(pathOf(value))} differs from its list`)
     if (entry.type === 'file' || entry.type === 'hardlink') totals.files++
-    if (entry.type === 'file' && hasDroppedBits(entry.mode)) totals.dropped++
     if (entry.type === 'hardlink') totals.hardLinks++
-    if (entry.flag === 'unreadable') totals.broken++
-    if (entry.uid !== process.getuid?.()) totals.owners++
     totals.bytes += entry.size
   }
   const { done, value } = await extracted.next()
@@ -56,23 +52,10 @@ async function compare(
     if (totals[key] !== expected[key])
       throw corrupt(`it holds ${totals[key]} ${key} where ${expected[key]} are recorded`)
   }
-  return { files: totals.files, bytes: totals.bytes, hardLinks: totals.hardLinks, warnings: warningsOf(totals) }
+  return { files: totals.files, bytes: totals.bytes, hardLinks: totals.hardLinks, warnings: leftOut.lines() }
 }
 
 function fingerprint(entry: FileEntry): string {
   const { type, size, mode, uid, gid, mtime_ns: mtime, sha256 } = entry
   return JSON.stringify([pathOf(entry), type, size, mode, uid, gid, mtime, linkOf(entry), sha256])
-}
-
-function warningsOf(totals: { missing: number; broken: number; dropped: number; owners: number }): string[] {
-  return [
-    ...(totals.missing > 0
-      ? [`${totals.missing} entries of the list were never in the archive (vanished, skipped, unreadable)`]
-      : []),
-    ...(totals.broken > 0 ? [`${totals.broken} files broke off while they were backed up and end in zeros`] : []),
-    ...(totals.dropped > 0 ? [`setuid and setgid were dropped from ${totals.dropped} files`] : []),
-    ...(totals.owners > 0 && !restoresOwners()
-      ? [`${totals.owners} entries belonged to other users; only root can restore that`]
-      : []),
-  ]
 }

@@ -1,5 +1,6 @@
 import type { FileEntry } from '../domain/file-list.ts'
 import type { MediaContents } from '../domain/manifest.ts'
+import { reached } from '../steps.ts'
 import { fromBuffer, fromText, quoted, type Bytes } from './bytes.ts'
 import { encodeFileEntry, linkFields, LONGEST_LINE, pathFields } from './file-list.ts'
 import type { MemberWriter } from './member-writer.ts'
@@ -7,9 +8,12 @@ import type { NoteFile } from './note-file.ts'
 import { corrupt } from './restore-path.ts'
 import { TarParser, type TarEntry, type TarEvent } from './tar-parser.ts'
 
+/** Takes the members other than the list, one after the other. */
+export type TreeDestination = Pick<MemberWriter, 'begin' | 'write' | 'end' | 'finish'>
+
 /** Where the parts of an archive go. */
 export interface Destinations {
-  tree: MemberWriter
+  tree: TreeDestination
   /** The archive's own list, as it lies in the archive. */
   list: NoteFile
   /** An entry for each member that was found. */
@@ -81,6 +85,7 @@ export class MemberReader {
     if (this.#entry === null || this.#isList) return
     const sha256 = await this.#to.tree.end()
     if (this.#entry.type === 'file' || this.#entry.type === 'hardlink') this.files++
+    reached('media-member-staged')
     await this.#to.found.append(encodeFileEntry(describe(this.#entry, sha256)))
   }
 }

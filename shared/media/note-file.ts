@@ -37,6 +37,10 @@ export class NoteFile {
     this.#isOpen = false
   }
 
+  bytes(): AsyncIterable<Buffer> {
+    return createReadStream(this.#path)
+  }
+
   read(): AsyncGenerator<FileEntry, void, undefined> {
     return readFileList(createReadStream(this.#path))
   }

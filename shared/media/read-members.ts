@@ -1,3 +1,4 @@
+import type { Bytes } from './bytes.ts'
 import type { Folder } from './folder.ts'
 import type { NameList } from './name-list.ts'
 import { failed, headerOf, openLarge, readAhead, type Ahead, type Member } from './read-member.ts'
@@ -45,12 +46,19 @@ function begin(visit: Visit): Promise<Ahead> | null {
   return ahead
 }
 
+function notContent(path: Bytes): Member {
+  const reason = 'it is what a restore had staged here, no content'
+  return { kind: 'absent', path, type: 'directory', flag: 'skipped', reason }
+}
+
 async function finish({ visit, ahead }: Ordered): Promise<Member | null> {
   switch (visit.kind) {
     case 'folder':
       return { kind: 'bare', header: headerOf(visit.path, 'directory', visit.folder.stats) }
     case 'failed':
       return failed(visit.path, 'directory', visit.error)
+    case 'staging':
+      return notContent(visit.path)
     case 'leave':
       visit.folder.close()
       return null

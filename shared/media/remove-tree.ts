@@ -1,9 +1,14 @@
 import { chmod, lstat, rmdir, unlink } from 'node:fs/promises'
-import { fromText, toBuffer, type Bytes } from './bytes.ts'
+import { CofferError } from '../errors.ts'
+import { fromText, quoted, toBuffer, type Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
+import { mountsUnder } from './mounts.ts'
 import { errnoOf } from './system-calls.ts'
 
-/** Removes a folder with everything in it, whatever its names, depth and modes; resolves also when it is gone already. */
+/**
+ * Removes a folder with everything in it, whatever its names, depth and modes; resolves also when it is gone already.
+ * @throws CofferError RESTORE_FAILED, before anything is removed, when something is mounted in it: what lies there belongs elsewhere
+ */
 export async function removeTree(path: string): Promise<void> {
   const place = fromText(path)
   try {
@@ -12,6 +17,9 @@ export async function removeTree(path: string): Promise<void> {
     if (errnoOf(error) === 'ENOENT') return
     throw error
   }
+  const mounts = await mountsUnder(path)
+  if (mounts[0] !== undefined)
+    throw new CofferError('RESTORE_FAILED', `${path} can't be removed: ${quoted(mounts[0])} in it is a mount point`)
   const folder = await Folder.open(place)
   await empty(folder)
   await rmdir(toBuffer(place))

@@ -1,120 +1,177 @@
-import { randomBytes } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, rename, statfs } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { access, constants, lstat, mkdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { CofferError } from '../errors.ts'
+import { reached } from '../steps.ts'
+import { fromText, type Bytes } from './bytes.ts'
+import { Folder } from './folder.ts'
+import { isMountPoint } from './mounts.ts'
 import { removeTree } from './remove-tree.ts'
-import { errnoOf } from './system-calls.ts'
+import { errnoOf, fsync, open, close } from './system-calls.ts'
 
-/** A place to restore into, on the target's own file system, that becomes the target in one step or leaves no trace. */
-export interface Staging {
-  /** The folder that becomes the target. */
-  tree: string
-  /** A folder for what must be remembered meanwhile. */
-  notes: string
-  commit(): Promise<void>
-  discard(): Promise<void>
-}
+const PREFIX = '.coffer-restore-'
+const NAME = new RegExp(`^\\${PREFIX}[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+/** Whether a folder's name is that of a staging: a killed restore may leave one, also inside a media root. */
+export const isStagingName = (name: Bytes): boolean => NAME.test(name)
+
+export type StagingState = 'filling' | 'committed' | 'done'
 
 /**
- * A hidden folder beside the target, `.<name>.coffer-restore-<random>`, that is renamed onto it. A mount point can't be renamed onto: there
- * it lies inside, and what was restored is moved up, which a crash may leave half done.
- * @throws CofferError TARGET_NOT_EMPTY, RESTORE_FAILED
+ * A hidden folder on the root's own file system, named after the restore, so that whoever comes after a crash finds it:
+ *
+ *     tree/     what will be moved in      old/   what was moved aside
+ *     notes/    lists                      journal   the steps; there once they are committed to; `done` after the last of them
  */
-export async function openStaging(target: string, neededBytes: number): Promise<Staging> {
-  const existing = await lookAt(resolve(target))
-  const place = existing.path
-  const isMount = existing.stats !== null && (await isMountPoint(place))
-  const parent = isMount ? place : dirname(place)
+export class Staging {
+  readonly root: string
+  readonly path: string
+  /** Kept open: while it is, no other folder has its inode. */
+  readonly folder: Folder
+
+  constructor(root: string, path: string, folder: Folder) {
+    this.root = root
+    this.path = path
+    this.folder = folder
+  }
+
+  /** Whether it is an entry of the root itself. */
+  get isInside(): boolean {
+    return dirname(this.path) === this.root
+  }
+  get tree(): string {
+    return join(this.path, 'tree')
+  }
+  get old(): string {
+    return join(this.path, 'old')
+  }
+  get notes(): string {
+    return join(this.path, 'notes')
+  }
+  get journal(): string {
+    return join(this.path, 'journal')
+  }
+  get done(): string {
+    return join(this.path, 'done')
+  }
+
+  async state(): Promise<StagingState> {
+    if (await isThere(this.done)) return 'done'
+    return (await isThere(this.journal)) ? 'committed' : 'filling'
+  }
+
+  /** Makes the names in it durable. */
+  async sync(): Promise<void> {
+    await fsync(this.folder.fd)
+  }
+
+  async markDone(): Promise<void> {
+    await rename(this.journal, this.done)
+    await this.sync()
+    reached('media-rolled')
+  }
+
+  /** Removes it with everything in it; the mark of what it had come to goes last. May run twice. */
+  async remove(): Promise<void> {
+    // A worker that was taken for dead must not remove the staging of the one that came after it.
+    if (!(await this.#isStillThere())) return
+    for (const part of [this.old, this.tree, this.notes]) {
+      await removeTree(part)
+      reached('media-removing')
+    }
+    for (const file of [`${this.journal}.tmp`, this.journal, this.done]) await unlink(file).catch(ignoreMissing)
+    await rmdir(this.path)
+    await syncParent(this.path)
+  }
+
+  close(): void {
+    this.folder.close()
+  }
+
+  async #isStillThere(): Promise<boolean> {
+    try {
+      const { ino, dev } = await lstat(this.path, { bigint: true })
+      return ino === this.folder.stats.ino && dev === this.folder.stats.dev
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+}
+
+/** @throws CofferError RESTORE_FAILED when there is not enough space, or the restore has one already: recover it first */
+export async function makeStaging(root: string, id: string, neededBytes: number): Promise<Staging> {
+  const parent = await stagingParent(root)
   await mkdir(parent, { recursive: true })
-  await refuseIfTooSmall(parent, neededBytes)
-  const folder = join(parent, `.${basename(place)}.coffer-restore-${randomBytes(6).toString('hex')}`)
-  await mkdir(folder, { mode: 0o700 })
-  const tree = join(folder, 'tree')
-  const notes = join(folder, 'notes')
-  await mkdir(tree, { mode: 0o700 })
-  await mkdir(notes, { mode: 0o700 })
-  return {
-    tree,
-    notes,
-    async commit() {
-      if (isMount) await moveUp(tree, place)
-      else await becomeTarget(tree, place, existing.stats)
-      await removeTree(folder)
-    },
-    discard: () => removeTree(folder),
+  const free = await freeBytes(parent)
+  if (free < neededBytes) {
+    const message = `the file system of ${parent} has ${free} bytes free, the restore needs ${neededBytes}`
+    throw new CofferError('RESTORE_FAILED', message)
   }
-}
-
-interface Attributes {
-  mode: number
-  uid: number
-  gid: number
-}
-
-async function lookAt(target: string): Promise<{ path: string; stats: Attributes | null }> {
-  let path: string
+  const path = join(parent, PREFIX + id)
   try {
-    path = await realpath(target)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return { path: target, stats: null }
-    throw new CofferError('RESTORE_FAILED', `the target ${target} can't be reached (${errnoOf(error)})`, {
-      cause: error,
-    })
-  }
-  const stats = await lstat(path)
-  if (!stats.isDirectory()) throw new CofferError('TARGET_NOT_EMPTY', `the target ${path} is not a folder`)
-  const names = await readdir(path)
-  if (names.length > 0) {
-    const some = names.slice(0, 3).map((name) => JSON.stringify(name))
-    const list =
-      names.length > some.length ? `${some.join(', ')} and ${names.length - some.length} more` : some.join(', ')
-    throw new CofferError('TARGET_NOT_EMPTY', `the target ${path} holds ${list}`, {
-      details: { entries: names.length },
-    })
-  }
-  return { path, stats }
-}
-
-async function becomeTarget(tree: string, target: string, attributes: Attributes | null): Promise<void> {
-  try {
-    await rename(tree, target)
+    await mkdir(path, { mode: 0o700 })
   } catch (cause) {
-    const isTaken = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoOf(cause))
-    if (!isTaken) throw cause
-    throw new CofferError('TARGET_NOT_EMPTY', `something was put into the target ${target} meanwhile`, { cause })
+    if (errnoOf(cause) !== 'EEXIST') throw cause
+    throw new CofferError('RESTORE_FAILED', `${path} is there already, from an earlier attempt`, { cause })
   }
-  if (attributes && process.getuid?.() === 0) await chown(target, attributes.uid, attributes.gid)
-  await chmod(target, attributes === null ? 0o755 : attributes.mode & 0o7777)
+  const staging = new Staging(root, path, await Folder.open(fromText(path)))
+  for (const part of [staging.tree, staging.old, staging.notes]) await mkdir(part, { mode: 0o700 })
+  reached('media-staging-made')
+  return staging
 }
 
-async function moveUp(tree: string, target: string): Promise<void> {
-  for (const name of await readdir(tree, { encoding: 'buffer' })) {
-    const from = Buffer.concat([Buffer.from(`${tree}/`), name])
-    const { mode } = await lstat(from)
-    // Moving a folder writes to it ('..'), which its restored mode may forbid.
-    const isFolder = (mode & 0o170000) === 0o040000
-    if (isFolder) await chmod(from, 0o700)
-    const to = Buffer.concat([Buffer.from(`${target}/`), name])
-    await rename(from, to)
-    if (isFolder) await chmod(to, mode & 0o7777)
+/** What an attempt of this restore has left. @throws CofferError RESTORE_FAILED when it is somebody else's */
+export async function findStaging(root: string, id: string): Promise<Staging | null> {
+  for (const parent of [root, dirname(root)]) {
+    const path = join(parent, PREFIX + id)
+    try {
+      const folder = await Folder.open(fromText(path))
+      if (Number(folder.stats.uid) === process.getuid?.()) return new Staging(root, path, folder)
+      folder.close()
+      throw new CofferError('RESTORE_FAILED', `${path} belongs to another user`)
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) throw error
+    }
   }
+  return null
 }
 
-async function isMountPoint(path: string): Promise<boolean> {
-  const [own, parent] = await Promise.all([lstat(path), lstat(dirname(path))])
-  if (own.dev !== parent.dev) return true
-  // A bind mount of the same file system shows only here.
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const unescaped = (field = '') =>
-    field.replace(/\\(\d{3})/g, (_, code: string) => String.fromCharCode(parseInt(code, 8)))
-  return mounts.split('\n').some((mount) => unescaped(mount.split(' ')[4]) === path)
+/** Beside the root; inside it where that is another file system, or where nothing may be made beside it. */
+export async function stagingParent(root: string): Promise<string> {
+  if (!(await isThere(root))) return dirname(root)
+  return (await isMountPoint(root)) || !(await isWritable(dirname(root))) ? root : dirname(root)
 }
 
-async function refuseIfTooSmall(folder: string, neededBytes: number): Promise<void> {
+export async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize >= neededBytes) return
-  throw new CofferError(
-    'RESTORE_FAILED',
-    `the file system of ${folder} has ${bavail * bsize} bytes free, the restore needs ${neededBytes}`,
+  return bavail * bsize
+}
+
+export const isWritable = (folder: string | Buffer): Promise<boolean> =>
+  access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
   )
+
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return false
+    throw error
+  }
+}
+
+export async function syncParent(path: string): Promise<void> {
+  const fd = await open(dirname(path), constants.O_RDONLY)
+  try {
+    await fsync(fd)
+  } finally {
+    close(fd)
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errnoOf(error) !== 'ENOENT') throw error
 }

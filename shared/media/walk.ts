@@ -1,6 +1,7 @@
 import type { Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
 import type { NameList } from './name-list.ts'
+import { isStagingName } from './staging.ts'
 import { errnoOf, throwIfExhausted } from './system-calls.ts'
 
 /** One step of a walk. `leave` hands the folder over: whoever gets it closes it when nothing reads from it any more. */
@@ -8,6 +9,7 @@ export type Visit =
   | { kind: 'folder'; path: Bytes; folder: Folder }
   | { kind: 'leaf'; path: Bytes; name: Bytes; parent: Folder }
   | { kind: 'failed'; path: Bytes; error: unknown }
+  | { kind: 'staging'; path: Bytes }
   | { kind: 'leave'; folder: Folder }
 
 interface Level {
@@ -19,7 +21,7 @@ interface Level {
 
 /**
  * Everything under the root, parents first, in bytewise order of the paths. The names in memory are those of the folders between the
- * root and the present place. Follows no symlink. Takes over the root folder.
+ * root and the present place. Follows no symlink, and does not enter what a restore has staged. Takes over the root folder.
  */
 export async function* walk(root: Folder, rootNames: NameList): AsyncGenerator<Visit, void, undefined> {
   const levels: Level[] = [{ folder: root, path: '', names: rootNames, next: 0 }]
@@ -31,6 +33,8 @@ export async function* walk(root: Folder, rootNames: NameList): AsyncGenerator<V
         yield { kind: 'leave', folder: level.folder }
       } else if (!name.endsWith('/')) {
         yield { kind: 'leaf', path: level.path + name, name, parent: level.folder }
+      } else if (isStagingName(name.slice(0, -1))) {
+        yield { kind: 'staging', path: level.path + name.slice(0, -1) }
       } else {
         yield await enter(level, name.slice(0, -1), levels)
       }

@@ -6,9 +6,9 @@ import { ByteReader } from './byte-reader.ts'
 import { inChunks } from './chunks.ts'
 
 const ALGORITHM = 'chacha20-poly1305'
-const CHUNK_BYTES = 64 * 1024
-const TAG_BYTES = 16
-const NONCE_BYTES = 16
+export const CHUNK_BYTES = 64 * 1024
+export const TAG_BYTES = 16
+export const NONCE_BYTES = 16
 
 /** Encrypts a stream into the age v1 format: the header, the nonce, then STREAM chunks of 64 KiB. */
 export async function* encryptAge(
@@ -55,7 +55,8 @@ export async function* decryptAge(
   }
 }
 
-function openChunk(key: Buffer, chunk: Buffer, index: number, isLast: boolean): Buffer {
+/** The plain bytes of one chunk, with its tag at the end. @throws ARTIFACT_CORRUPT unless it is authentic and at its place */
+export function openChunk(key: Buffer, chunk: Buffer, index: number, isLast: boolean): Buffer {
   const end = chunk.length - TAG_BYTES
   if (end < 0) throw corruptChunk(index, 'it is cut off')
   if (end === 0 && index > 0) throw corruptChunk(index, 'it is empty')
@@ -74,7 +75,7 @@ function openChunk(key: Buffer, chunk: Buffer, index: number, isLast: boolean): 
   return plain
 }
 
-function payloadKey(fileKey: Buffer, nonce: Buffer): Buffer {
+export function payloadKey(fileKey: Buffer, nonce: Buffer): Buffer {
   return Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32))
 }
 

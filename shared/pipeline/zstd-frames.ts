@@ -7,7 +7,7 @@ import { readFrames, type StoredFrame } from './zstd-reader.ts'
 
 const FRAME_PLAIN_BYTES = 2 * 1024 * 1024
 /** Each holds its plain bytes, its compressed bytes and a zstd context, about 10 MiB. */
-const FRAMES_IN_FLIGHT = 4
+export const FRAMES_IN_FLIGHT = 4
 const LEVEL = 3
 /** Output is gathered in pieces of this size: small ones cost a round trip to the thread pool each, large ones memory. */
 const OUTPUT_BYTES = 256 * 1024
@@ -62,11 +62,15 @@ async function compressFrame(plain: Buffer): Promise<StoredFrame> {
   return { bytes, plainSize: plain.length }
 }
 
-async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
+/** @throws ARTIFACT_CORRUPT, also where it holds another number of bytes than it announces */
+export async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
   const room = Math.max(plainSize, MIN_CHUNK_SIZE)
+  let plain: Buffer
   try {
-    return await decompress(bytes, { chunkSize: room, maxOutputLength: room })
+    plain = await decompress(bytes, { chunkSize: room, maxOutputLength: room })
   } catch (cause) {
     throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame is damaged: ${(cause as Error).message}`, { cause })
   }
+  if (plain.length === plainSize) return plain
+  throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame holds ${plain.length} bytes where it announces ${plainSize}`)
 }

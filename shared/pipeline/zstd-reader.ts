@@ -1,9 +1,8 @@
 import { CofferError } from '../errors.ts'
 import { ByteReader } from './byte-reader.ts'
-import { encodeSeekTable, SEEK_TABLE_MAGIC, type FrameSize } from './seekable.ts'
+import { encodeSeekTable, MAX_FRAME_PLAIN_BYTES, SEEK_TABLE_MAGIC, type FrameSize } from './seekable.ts'
 
 const FRAME_MAGIC = 0xfd2fb528
-const MAX_FRAME_PLAIN_BYTES = 4 * 1024 * 1024
 const MAX_BLOCK_BYTES = 128 * 1024
 const CHECKSUM_BYTES = 4
 const RLE_BLOCK = 1
@@ -45,6 +44,16 @@ export async function* readFrames(
   } finally {
     await reader.close()
   }
+}
+
+/** The next frame, which must be the one that the seek table announces. @throws ARTIFACT_CORRUPT */
+export async function takeFrame(reader: ByteReader, announced: FrameSize): Promise<StoredFrame> {
+  const magic = await reader.take(4)
+  if (magic.readUInt32LE() !== FRAME_MAGIC) throw corrupt('no frame lies where the seek table says', [])
+  const frame = await readFrame(reader, magic, [])
+  if (frame.bytes.length !== announced.compressed || frame.plainSize !== announced.plain)
+    throw corrupt('a frame is not as the seek table says', [])
+  return frame
 }
 
 async function checkSeekTable(reader: ByteReader, magic: Buffer, sizes: readonly FrameSize[]): Promise<void> {

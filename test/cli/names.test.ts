@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { pairUp } from '../../cli/commands/restore.ts'
 import { parseEnvironmentName, parseTarget, pickService, pickServiceBackups } from '../../cli/names.ts'
+import { pairUp } from '../../cli/restore-plan.ts'
 import type { ServiceInstance, ServiceInstanceBackup } from '../../cli/resources.ts'
 
 const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`

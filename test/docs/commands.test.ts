@@ -12,12 +12,13 @@ const blocks = async (page: string, language: string) => {
 async function commandsOf(page: string): Promise<string[][]> {
   const lines = (await blocks(page, '(?:ba)?sh')).flatMap((block) => block.split('\n'))
   return lines
-    .filter((line) => /^coffer [^|<]*$/.test(line) && !line.includes('<backup>'))
+    .map((line) => line.replace(/<(backup|restore)>/g, '0d3f8a52-7a53-4d37-8f0e-6f3c0b3a9d55'))
+    .filter((line) => /^coffer [^|<]*$/.test(line))
     .map((line) => line.replace(/ +#.*/, ''))
     .map((line) => [...line.matchAll(/'([^']*)'|(\S+)/g)].slice(1).map(([, quoted, plain]) => quoted ?? plain ?? ''))
 }
 
-test.each(['docs/cli.md', 'docs/retention.md', 'README.md'])(
+test.each(['docs/cli.md', 'docs/retention.md', 'docs/restore.md', 'README.md'])(
   'every command of %s is one that there is',
   async (page) => {
     const commands = await commandsOf(page)

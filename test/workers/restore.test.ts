@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { createRestore, getRestore } from '../../shared/catalog/restores.ts'
+import { createRestore } from '../../shared/catalog/restore-requests.ts'
+import { getRestore } from '../../shared/catalog/restores.ts'
 import { startTestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { inDatabase } from '../support/sample-data.ts'

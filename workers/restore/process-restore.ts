@@ -1,86 +1,100 @@
+import { requeueRestore } from '../../shared/catalog/restore-ends.ts'
 import {
+  awaitSafetyBackup,
   claimRestore,
-  endRestore,
-  renewRestore,
-  requeueRestore,
+  recordPreflight,
   type ClaimedRestore,
 } from '../../shared/catalog/restore-runs.ts'
-import { decryptConnection, type Connection } from '../../shared/connections.ts'
-import { toCofferError } from '../../shared/errors.ts'
-import { readIdentities } from '../../shared/identities.ts'
-import { decodeManifest } from '../../shared/manifest.ts'
-import { startLife, type Life } from '../life.ts'
-import { persistently } from '../persistently.ts'
-import { runError } from '../run-error.ts'
+import { CofferError, toCofferError } from '../../shared/errors.ts'
+import { reached } from '../../shared/steps.ts'
+import type { Life } from '../life.ts'
 import type { BellJob, WorkerContext } from '../run-processor.ts'
-import { restoreDatabase } from './restore-database.ts'
-import { restoreMedia } from './restore-media.ts'
-import type { RestorePart } from './restore-part.ts'
+import { endRestored, endUnrestored } from './ends.ts'
+import { openTarget } from './open-target.ts'
+import { liveFor } from './restore-life.ts'
+import { protectionOf, requireSound } from './safety.ts'
+import { settleKept } from './settle-kept.ts'
 
-/** One restore of one service-instance backup, from claim to end. Throws what made it fail, so that the job shows red. */
+/** One attempt at a restore, or at its confirmation or undoing, from claim to end. Throws what made it fail, so that the job shows red. */
 export async function processRestore(context: WorkerContext, job: BellJob): Promise<string> {
   const { catalog, config, owner, clock, log } = context
   const leaseSeconds = config.COFFER_LEASE_SECONDS
   const claim = await claimRestore(catalog, { ...job.data, owner, leaseSeconds, now: clock() })
   if ('refused' in claim)
-    return claim.refused === 'stale' ? 'nothing to do' : 'waits: another restore into the same target is under way'
+    return claim.refused === 'stale' ? 'nothing to do' : 'waits: something else is under way with the same target'
   const restore = claim.claimed
-  const life = startLife({
-    subject: `restore ${restore.id}`,
-    renew: (progress) => renewRestore(catalog, restore, { leaseSeconds, progress }),
-    leaseSeconds,
-    watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
-    deadlineSeconds: config.COFFER_DEADLINE_SECONDS,
-    stop: context.stop,
-    clock,
-    log,
-  })
-  log.info({ restore: restore.id }, 'restore claimed')
+  const life = liveFor(context, restore)
+  log.info({ restore: restore.id, attempt: restore.attempt, action: restore.action }, 'restore claimed')
+  reached('restore-claimed', { restore: restore.id })
   try {
-    const report = await restorePart(context, restore, life)
-    await persistently(
-      () => endRestore(catalog, restore, { success: 'SUCCESS', report, error: null, now: clock() }),
-      // What is in the target is restored, whatever stops this worker now.
-      AbortSignal.timeout(leaseSeconds * 1000),
-    )
-    return 'restored'
+    return await (restore.action === 'restore' ? restoreTarget : settleKept)(context, restore, life)
   } catch (thrown) {
-    const error = life.signal.aborted ? toCofferError(life.signal.reason) : toCofferError(thrown)
+    const error = toCofferError(life.signal.aborted ? life.signal.reason : thrown)
+    await life.end()
+    if (error.code === 'RUN_FENCED') throw error
     if (error.code === 'WORKER_STOPPED') {
       await requeueRestore(catalog, restore)
       return error.message
     }
-    log.warn({ restore: restore.id, code: error.code, err: error }, 'restore failed')
-    const end = {
-      success: 'FAILURE' as const,
-      report: null,
-      error: runError(error, restore.attempt, clock()),
-      now: clock(),
-    }
-    await persistently(() => endRestore(catalog, restore, end), AbortSignal.timeout(leaseSeconds * 1000))
-    throw error
+    return await endUnrestored(context, restore, error)
   } finally {
     await life.end()
     context.ringer.nudge()
   }
 }
 
-async function restorePart(
-  context: WorkerContext,
-  restore: ClaimedRestore,
-  life: Life,
-): Promise<Record<string, unknown>> {
-  const { secrets, stores, config } = context
-  const { contents } = decodeManifest(secrets, restore.manifest)
-  const connection: Connection = decryptConnection(secrets, restore.target.id, restore.target.connection)
-  const part: RestorePart = {
-    connection,
-    config,
-    life,
-    store: stores.open(restore.storeUrl),
-    artifacts: restore.artifacts,
-    identities: await readIdentities(config.COFFER_AGE_IDENTITY_FILE),
+/** Whatever ends this, and wherever: the target is the old state or the new one, or `recover` makes it so. */
+async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, life: Life): Promise<string> {
+  const { catalog, config, clock } = context
+  const target = await openTarget(context, restore)
+  if (restore.mayHaveLeftovers && (await target.recover(life)) === 'restored')
+    return endRestored(context, restore, null)
+  requireWanted(restore)
+  await target.requireKey()
+
+  life.report({ step: 'preflight' })
+  const [found, preflightSeconds] = await timed(() => target.preflight(life))
+  // What an earlier attempt found empty may hold by now what that attempt has restored.
+  const wasEmpty = found.isEmpty || (restore.mayHaveLeftovers && restore.preflight?.is_empty === true)
+  requireSound(restore, { ...found, isEmpty: wasEmpty })
+  const preflight = {
+    is_empty: wasEmpty,
+    keeps_old_state: found.keepsOldState,
+    method: found.method,
+    left_out: found.leftOut,
   }
-  if (contents.kind === 'postgresql') return restoreDatabase(part, contents)
-  return restoreMedia(part, contents)
+  const protection = protectionOf(restore, found)
+  if (protection.needed) {
+    const request = { preflight, maxTries: config.COFFER_MAX_TRIES, now: clock() }
+    const backup = await awaitSafetyBackup(catalog, restore, request)
+    reached('restore-waits', { restore: restore.id })
+    return `waits for the safety backup ${backup}`
+  }
+
+  await recordPreflight(catalog, restore, preflight)
+  reached('restore-checked', { restore: restore.id })
+  const [report, restoreSeconds] = await timed(() => target.restore(life, found))
+  reached('restore-done', { restore: restore.id })
+  return endRestored(
+    context,
+    { ...restore, preflight },
+    {
+      ...report,
+      safety_backup: protection.how,
+      seconds: { preflight: preflightSeconds, safety_backup: protection.seconds, restore: restoreSeconds },
+    },
+  )
+}
+
+/** Only now that nothing of an earlier attempt is left: whether there is to be another one. @throws RUN_CANCELLED, RUN_ABANDONED */
+function requireWanted({ id, cancelRequested, triesLeft }: ClaimedRestore): void {
+  if (cancelRequested) throw new CofferError('RUN_CANCELLED', `restore ${id}: it was cancelled on request`)
+  if (triesLeft > 0) return
+  throw new CofferError('RUN_ABANDONED', `restore ${id}: each of its workers died; the target is as it was before`)
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+  const startedAt = performance.now()
+  const result = await work()
+  return [result, Math.round(performance.now() - startedAt) / 1000]
 }

@@ -1,24 +1,12 @@
-import type { WorkerConfig } from '../../shared/config.ts'
-import type { Connection } from '../../shared/connections.ts'
-import type { ArtifactKind, ArtifactRecord } from '../../shared/domain/artifact.ts'
+import type { ArtifactKind } from '../../shared/domain/artifact.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { readArtifact } from '../../shared/pipeline/read-artifact.ts'
-import type { Store } from '../../shared/storage/store.ts'
 import type { Life } from '../life.ts'
-
-/** What a restore of either kind needs. */
-export interface RestorePart {
-  connection: Connection
-  config: WorkerConfig
-  life: Life
-  store: Store
-  artifacts: readonly ArtifactRecord[]
-  identities: readonly string[]
-}
+import type { RestorePart } from './restorer.ts'
 
 /** The plain bytes of one artifact; the digest is proven only when they have ended. */
 export function readPlain(
-  { artifacts, store, identities, life }: RestorePart,
+  { artifacts, store, identities, life }: Pick<RestorePart, 'artifacts' | 'store' | 'identities' | 'life'>,
   kind: ArtifactKind,
 ): AsyncIterable<Buffer> {
   const record = artifacts.find((artifact) => artifact.kind === kind)

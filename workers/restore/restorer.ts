@@ -26,6 +26,8 @@ export interface RestorePart<Of extends Contents = Contents> {
 export interface Preflight {
   /** The target holds nothing that a restore could take away. */
   isEmpty: boolean
+  /** The old state will lie beside the target until the restore is confirmed or undone. */
+  keepsOldState: boolean
   /** How it will be done, for the reader and the report. */
   method: string
   /** What stands against it, all at once; empty: nothing. */

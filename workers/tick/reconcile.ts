@@ -1,22 +1,22 @@
-import { ringEverythingDue } from '../../shared/catalog/outbox.ts'
+import { ringBackupsDue } from '../../shared/catalog/outbox.ts'
 import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
-import { endLapsedRestores } from '../../shared/catalog/restore-runs.ts'
-import { CofferError } from '../../shared/errors.ts'
-import { runError } from '../run-error.ts'
+import { ringRestoresDue } from '../../shared/catalog/restore-bells.ts'
+import { settleLapsedRestores } from '../restore/settle-lapsed.ts'
 import type { WorkerContext } from '../run-processor.ts'
 import { settleLapsedRuns } from '../settle.ts'
 import { fireDueSchedules } from './fire-schedules.ts'
 import { watchSchedules } from './watch-schedules.ts'
 
 /**
- * Makes true what should be true by now, from the catalog alone: restores of dead workers are ended, schedules that are due are fired,
+ * Makes true what should be true by now, from the catalog alone: restores of dead workers are queued again, schedules that are due are fired,
  * bells that Redis lost are rung again. Every worker calls it; an advisory lock lets one of them do the work.
  */
 export async function reconcile(context: WorkerContext): Promise<void> {
   await context.catalog.exclusively('coffer reconcile', async () => {
-    await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
+    await settleLapsedRestores(context)
     await fireDueSchedules(context)
-    await ringEverythingDue(context.catalog)
+    await ringBackupsDue(context.catalog)
+    await ringRestoresDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
   })
@@ -28,13 +28,3 @@ export async function settle(context: WorkerContext): Promise<void> {
   const settled = await context.catalog.exclusively('coffer settle', () => settleLapsedRuns(context))
   if (settled) context.ringer.nudge()
 }
-
-const abandoned = (attempt: number, now: Date) =>
-  runError(
-    new CofferError(
-      'RUN_ABANDONED',
-      'the worker of this restore died; look at the target before you try again: it may be half written',
-    ),
-    attempt,
-    now,
-  )

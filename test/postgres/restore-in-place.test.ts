@@ -4,12 +4,12 @@ import { escapeIdentifier } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CofferError } from '../../shared/errors.ts'
 import { describeConnection, parsePostgresUrl, type PostgresConnection } from '../../shared/postgres/connection.ts'
-import { restoreIntoEmpty } from '../../shared/postgres/restore.ts'
 import { inspectServer } from '../../shared/postgres/server.ts'
 import { runningChildren } from '../support/child-processes.ts'
 import { createTestDatabase, onTestServer, type TestDatabase } from '../support/databases.ts'
 import { dumpWhole, type WholeDump } from '../support/dumps.ts'
 import { clients, createDatabaseNamed, query, urlOfDatabase } from '../support/postgres.ts'
+import { restoreInto } from '../support/restores.ts'
 import { inPieces } from '../support/streams.ts'
 
 const PIECE = 10_000
@@ -36,8 +36,8 @@ beforeEach(async () => {
 })
 afterEach(() => target.drop())
 
-function restore(dump: AsyncIterable<Buffer>, changes: Partial<Parameters<typeof restoreIntoEmpty>[0]> = {}) {
-  return restoreIntoEmpty({ connection, clients, dump, expected: whole.contents, ...changes })
+function restore(dump: AsyncIterable<Buffer>, changes: Partial<Parameters<typeof restoreInto>[0]> = {}) {
+  return restoreInto({ connection, clients, dump, expected: whole.contents, ...changes })
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<CofferError> {
@@ -56,9 +56,14 @@ async function* failingAtTheEnd(bytes: Buffer, error: Error): AsyncGenerator<Buf
   throw error
 }
 
-describe('a restore into an empty database', () => {
+describe('a restore in place, into an empty database', () => {
   test('gives back everything and counts it', async () => {
-    expect(await restore(inPieces(whole.bytes, PIECE))).toEqual({ tables: 2, rows: 5007, largeObjects: 1 })
+    expect(await restore(inPieces(whole.bytes, PIECE))).toMatchObject({
+      tables: 2,
+      rows: 5007,
+      large_objects: 1,
+      compared: 'definitions',
+    })
     expect(runningChildren('pg_restore')).toEqual([])
   })
 
@@ -76,7 +81,10 @@ describe('a restore into an empty database', () => {
     } finally {
       unsubscribe('coffer:step', listen)
     }
-    expect(steps).toEqual([{ step: 'before-restore-commit', target: describeConnection(connection) }])
+    expect(steps).toEqual([
+      { step: 'before-restore-commit', target: describeConnection(connection) },
+      { step: 'restore-committed', restore: expect.any(String) as string },
+    ])
   })
 
   test('whose source fails after its last byte commits nothing, and throws the error of the source', async () => {

@@ -1,0 +1,119 @@
+import { CofferError } from '../errors.ts'
+import { reached } from '../steps.ts'
+import { fromText, quoted, type Bytes } from './bytes.ts'
+import { Folder } from './folder.ts'
+import { commitJournal } from './journal.ts'
+import { mountsInTheWay } from './mounts.ts'
+import { planSteps } from './plan-steps.ts'
+import { rollForward } from './roll-forward.ts'
+import { findStaging, makeStaging, type Staging } from './staging.ts'
+import { syncFileSystem } from './sync-file-system.ts'
+import { errnoOf } from './system-calls.ts'
+
+export interface TreeRestore<Report> {
+  /** Real path of the folder to restore into; made when it is not there. */
+  root: string
+  /** A UUID. Whoever comes after a crash finds by it what was left (`recoverTree`). */
+  id: string
+  /** What exactly is replaced; null: everything. */
+  paths: readonly Bytes[] | null
+  neededBytes: number
+  /** Puts into the staged tree what belongs into the root, and proves it. */
+  stage: (staging: Staging) => Promise<Report>
+  /** Asked last before the root is touched: throws what stands against it. */
+  beforeCommit?: () => Promise<void>
+  signal?: AbortSignal
+}
+
+/**
+ * Restores over a living folder, which itself stays what it is. Nothing in it is touched before everything is staged beside it and proven;
+ * then a journal is committed to, and from there on nothing but a failing system call turns it back.
+ * @returns the report of `stage`, and what could not be tidied up
+ * @throws whatever `stage` and `beforeCommit` throw, the signal's reason, CofferError RESTORE_FAILED; the folder is as it was then
+ */
+export async function restoreTree<Report>(
+  options: TreeRestore<Report>,
+): Promise<{ report: Report; leftovers: string[] }> {
+  const staging = await makeStaging(options.root, options.id, options.neededBytes)
+  try {
+    const report = await commit(staging, options)
+    await rollForward(staging)
+    return { report, leftovers: await tidyUp(staging) }
+  } catch (error) {
+    // The first failure is the one to tell, also when cleaning up after it fails.
+    await discardUncommitted(staging).catch(() => undefined)
+    throw error
+  } finally {
+    staging.close()
+  }
+}
+
+/**
+ * Finishes what a killed restore had committed to, or removes what it had staged. May be killed and run again.
+ * @returns what the folder holds now
+ */
+export async function recoverTree(root: string, id: string): Promise<'as-before' | 'restored'> {
+  const staging = await findStaging(root, id)
+  if (staging === null) return 'as-before'
+  try {
+    const state = await staging.state()
+    if (state === 'filling') {
+      await staging.remove()
+      return 'as-before'
+    }
+    if (state === 'committed') await rollForward(staging)
+    await tidyUp(staging)
+    return 'restored'
+  } finally {
+    staging.close()
+  }
+}
+
+/** Without a journal nothing of the root was touched, or everything was undone. */
+async function discardUncommitted(staging: Staging): Promise<void> {
+  if ((await staging.state()) === 'filling') await staging.remove()
+}
+
+async function commit<Report>(staging: Staging, options: TreeRestore<Report>): Promise<Report> {
+  const { root, paths, signal } = options
+  const report = await options.stage(staging)
+  signal?.throwIfAborted()
+  reached('media-staged')
+  await options.beforeCommit?.()
+  const live = await openIfThere(root)
+  try {
+    await refuseMounts(root, paths)
+    // Also what was staged must outlast a power cut now.
+    await syncFileSystem(staging.path)
+    await commitJournal(staging, { makesRoot: live === null, steps: planSteps(staging, live, paths) })
+  } finally {
+    live?.close()
+  }
+  return report
+}
+
+/** What is restored is restored, also when the old state can't be removed. */
+async function tidyUp(staging: Staging): Promise<string[]> {
+  try {
+    await staging.remove()
+    return []
+  } catch (error) {
+    const why = error instanceof CofferError ? error.message : errnoOf(error) || String(error)
+    return [`what was there before is still in ${staging.path} (${why}); remove it by hand`]
+  }
+}
+
+async function refuseMounts(root: string, paths: readonly Bytes[] | null): Promise<void> {
+  const [mount] = await mountsInTheWay(root, paths)
+  if (mount === undefined) return
+  throw new CofferError('TARGET_INCOMPATIBLE', `${quoted(mount)} in ${root} is a mount point and can't be replaced`)
+}
+
+async function openIfThere(root: string): Promise<Folder | null> {
+  try {
+    return await Folder.open(fromText(root))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
+  }
+}

@@ -1,0 +1,88 @@
+import { readdir } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import { startTestCoffer } from '../support/coffer.ts'
+import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
+
+const IMPATIENT = { COFFER_LEASE_SECONDS: '1', COFFER_RECONCILE_SECONDS: '0.3' }
+
+const MEDIA_STEPS = [
+  'restore-claimed',
+  'restore-checked',
+  'media-staging-made',
+  'media-member-staged#20',
+  'media-staged',
+  'media-journal-written',
+  'media-journal-committed',
+  'media-old-aside',
+  'media-new-in',
+  'media-rolled',
+  'media-removing',
+  'restore-done',
+]
+
+describe('F37 the worker of a restore over living media is killed', () => {
+  test.each(MEDIA_STEPS)('at %s: the folder is old or new, and the next worker ends the restore', async (step) => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const media = await changedMedia(coffer)
+    const doomed = await coffer.worker({ killAt: step })
+    const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+    await doomed.ended
+    expect(doomed.output()).toContain(`SIGKILL at ${step.replace(/#.*/, '')}`)
+
+    await coffer.worker()
+    const part = await endOfPart(coffer, id)
+
+    expect(part).toMatchObject({ success: 'SUCCESS', errors: [{ code: 'RUN_ABANDONED', attempt: 1 }] })
+    expect(seen(media.path)).toEqual(media.before)
+    expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
+  })
+})
+
+test('F37 a restore into an empty folder needs no confirmation of what its own killed attempt has put there', async () => {
+  await using coffer = await startTestCoffer({ env: IMPATIENT })
+  const media = await changedMedia(coffer)
+  const copy = await coffer.mediaRoot('copy')
+  const into = { STORAGE: await coffer.addService('STORAGE', copy.url, 'COPY') }
+  const doomed = await coffer.worker({ killAt: 'restore-done' })
+  const id = await startRestore(coffer, media.backupId, { into })
+  await doomed.ended
+
+  await coffer.worker()
+  expect(await endOfPart(coffer, id)).toMatchObject({ success: 'SUCCESS' })
+  expect(seen(copy.path)).toEqual(media.before)
+})
+
+test('F2 a restore that kills every worker ends as a failure after three of them, with the target as it was', async () => {
+  await using coffer = await startTestCoffer({ env: IMPATIENT })
+  const media = await changedMedia(coffer)
+  const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+  for (let death = 0; death < 3; death++) await (await coffer.worker({ killAt: 'media-staged' })).ended
+  expect(await readdir(`${coffer.folder}/media`)).toHaveLength(2)
+
+  await coffer.worker()
+  const part = await endOfPart(coffer, id)
+
+  expect(part.success).toBe('FAILURE')
+  expect(part.errors.map(({ code, attempt }) => [code, attempt])).toEqual(
+    [1, 2, 3, 4].map((attempt) => ['RUN_ABANDONED', attempt]),
+  )
+  expect(part.errors.at(-1)?.message).toMatch(/each of its workers died; the target is as it was before/)
+  expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
+  expect(seen(media.path)).toEqual(media.after)
+})
+
+test('F3 a worker that freezes and thaws after another has taken over changes nothing', async () => {
+  await using coffer = await startTestCoffer({ env: IMPATIENT })
+  const media = await changedMedia(coffer)
+  const frozen = await coffer.worker({ killAt: 'media-staged', env: { COFFER_TEST_SIGNAL: 'SIGSTOP' } })
+  const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+  await frozen.line(({ msg }) => msg === 'SIGSTOP at media-staged')
+  await coffer.worker()
+  expect(await endOfPart(coffer, id)).toMatchObject({ success: 'SUCCESS', attempt: 2 })
+  const before = await partOf(coffer, id)
+
+  frozen.kill('SIGCONT')
+  await frozen.line(({ msg }) => msg === 'a job failed')
+  expect(await partOf(coffer, id)).toEqual(before)
+  expect(seen(media.path)).toEqual(media.before)
+})

@@ -1,0 +1,104 @@
+import { endRestore, endSettlement } from '../../shared/catalog/restore-ends.ts'
+import { recordOf, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
+import type { WorkerConfig } from '../../shared/config.ts'
+import { CofferError } from '../../shared/errors.ts'
+import { persistently } from '../persistently.ts'
+import { runError } from '../run-error.ts'
+import type { WorkerContext } from '../run-processor.ts'
+import { openTarget } from './open-target.ts'
+import { liveToCleanUp } from './restore-life.ts'
+
+/** What is in the target stays there, whatever stops this worker now: the catalog is told as long as the lease may last. */
+const graceOf = (config: WorkerConfig) => AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
+
+const NOTHING_KNOWN = { method: 'unknown', left_out: [], keeps_old_state: false }
+
+/** `report` null: an earlier attempt came through, and its worker died before it could tell. @throws RUN_FENCED */
+export async function endRestored(
+  { catalog, config, clock, log }: WorkerContext,
+  restore: ClaimedRestore,
+  report: Record<string, unknown> | null,
+): Promise<string> {
+  const { method, left_out, keeps_old_state: kept } = restore.preflight ?? NOTHING_KNOWN
+  const end = {
+    success: 'SUCCESS' as const,
+    report: { method, left_out, ...(report ?? { recovered: true }) },
+    error: null,
+    kept,
+    now: clock(),
+  }
+  const ended = await persistently(() => endRestore(catalog, restore, end), graceOf(config))
+  if (ended === 'fenced') throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
+  log.info({ restore: restore.id, attempt: restore.attempt }, 'restored')
+  return 'restored'
+}
+
+/**
+ * Cleans up and tells the catalog. What can't be done now is done by the next attempt, when the lease has lapsed.
+ * @throws the error, unless it is a cancel, or the restore turns out to have come through
+ */
+export async function endUnrestored(
+  context: WorkerContext,
+  restore: ClaimedRestore,
+  error: CofferError,
+): Promise<string> {
+  const { log } = context
+  const { id, attempt } = restore
+  log.warn({ restore: id, attempt, code: error.code, err: error }, 'restore failed')
+  try {
+    if (restore.action !== 'restore') await endUnsettled(context, restore, error)
+    else if (await hasComeThrough(context, restore, error)) return 'restored'
+    else await endFailed(context, restore, error)
+  } catch (failure) {
+    log.warn({ restore: id, attempt, err: failure }, 'the restore is left to the next attempt')
+  }
+  if (error.code === 'RUN_CANCELLED') return error.message
+  throw error
+}
+
+/** Cleans up in a life of its own, since the restore's has ended. @returns whether the target is the new state, which is recorded then */
+async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore, error: CofferError): Promise<boolean> {
+  const { catalog, config } = context
+  const record = await persistently(() => recordOf(catalog, restore), graceOf(config))
+  if (!record) throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
+  if (!record.mayHaveLeftovers) return false
+  const target = await openTarget(context, restore)
+  const life = liveToCleanUp(context, restore)
+  try {
+    const state = await target.recover(life)
+    // What differs from the record is no success, though it is in.
+    if (state === 'as-before' || error.code === 'RESTORE_MISMATCH') return false
+    await endRestored(context, { ...restore, ...record }, null)
+    return true
+  } finally {
+    await life.end()
+  }
+}
+
+async function endFailed(
+  { catalog, config, clock }: WorkerContext,
+  restore: ClaimedRestore,
+  error: CofferError,
+): Promise<void> {
+  const isCancelled = error.code === 'RUN_CANCELLED'
+  const now = clock()
+  const end = {
+    success: isCancelled ? ('CANCELLED' as const) : ('FAILURE' as const),
+    report: null,
+    error: isCancelled ? null : runError(error, restore.attempt, now),
+    kept: false,
+    now,
+  }
+  await persistently(() => endRestore(catalog, restore, end), graceOf(config))
+}
+
+/** Of a `confirm` or `undo`: it can be asked for again. */
+async function endUnsettled(
+  { catalog, config, clock }: WorkerContext,
+  restore: ClaimedRestore,
+  error: CofferError,
+): Promise<void> {
+  const now = clock()
+  const end = { error: runError(error, restore.attempt, now), kept: true, now }
+  await persistently(() => endSettlement(catalog, restore, end), graceOf(config))
+}
