@@ -74,6 +74,11 @@ export const Plan = z.looseObject({
     on_demand: AgeRule,
     safety: AgeRule,
   }),
+  verification: z.looseObject({
+    metadata: z.looseObject({ every_days: z.number() }).nullable(),
+    checksum: z.looseObject({ every_days: z.number(), most_per_day: z.number() }).nullable(),
+    drill: z.looseObject({ every_days: z.number() }).nullable(),
+  }),
   expected_within_hours: z.number().nullish(),
 })
 export type Plan = z.infer<typeof Plan>

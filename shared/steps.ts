@@ -9,6 +9,7 @@ export type Step =
   | 'before-manifest'
   | 'after-manifest'
   | 'before-restore-commit'
+  | 'drill-restored'
   | 'prune-labelled'
   | 'prune-deleting'
   | 'prune-manifest-gone'

@@ -5,7 +5,7 @@ import { getBackup } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceRestores } from './outbox.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
-import type { RunError, RunProgress } from './service-instance-backups.ts'
+import { quarantined, type RunError, type RunProgress } from './service-instance-backups.ts'
 
 export interface ServiceInstanceRestoreView {
   uuid: string
@@ -114,13 +114,15 @@ interface ReadablePart {
   type: ServiceType
   state: string
   success: Outcome | null
+  corrupt: boolean
 }
 
 /** Locked, so that it does not begin to be deleted between this look and the restore that names it. */
 async function readablePart(tx: Db, { backupId }: NewRestore, id: string): Promise<ReadablePart> {
   const [part] = isUuid(id)
     ? await tx.query<ReadablePart>(
-        `SELECT s.service_instance_id, si.type, s.state, s.success FROM service_instance_backups s
+        `SELECT s.service_instance_id, si.type, s.state, s.success, s.corrupt_at IS NOT NULL AS corrupt
+           FROM service_instance_backups s
            JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1 AND s.backup_id = $2 FOR SHARE OF s`,
         [id, backupId],
       )
@@ -131,6 +133,7 @@ async function readablePart(tx: Db, { backupId }: NewRestore, id: string): Promi
       'CONFLICT',
       `service-instance backup ${id} can't be restored: it is ${part.success ?? part.state}`,
     )
+  if (part.corrupt) throw quarantined(id)
   return part
 }
 

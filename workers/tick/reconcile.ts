@@ -6,16 +6,18 @@ import { runError } from '../run-error.ts'
 import type { WorkerContext } from '../run-processor.ts'
 import { settleLapsedRuns } from '../settle.ts'
 import { fireDueSchedules } from './fire-schedules.ts'
+import { scheduleVerifications } from './schedule-verifications.ts'
 import { watchSchedules } from './watch-schedules.ts'
 
 /**
- * Makes true what should be true by now, from the catalog alone: restores of dead workers are ended, schedules that are due are fired,
- * bells that Redis lost are rung again. Every worker calls it; an advisory lock lets one of them do the work.
+ * Makes true what should be true by now, from the catalog alone: restores of dead workers are ended, schedules and verifications that are due
+ * are fired, bells that Redis lost are rung again. Every worker calls it; an advisory lock lets one of them do the work.
  */
 export async function reconcile(context: WorkerContext): Promise<void> {
   await context.catalog.exclusively('coffer reconcile', async () => {
     await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
     await fireDueSchedules(context)
+    await scheduleVerifications(context)
     await ringEverythingDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
