@@ -77,7 +77,7 @@ export class DataBlocks {
     if (!entry || !this.#missing.delete(dumpId)) throw invalid(`a data block has id ${dumpId}, which is not due`)
     const expected = entry.kind === 'BLOBS' ? BLOCK_LARGE_OBJECTS : BLOCK_DATA
     if (type !== expected) throw invalid(`the data block of ${nameOf(entry)} has type ${type}`)
-    if (entry.kind === 'TABLE DATA' && !entry.isCopy) {
+    if (entry.kind === 'TABLE DATA' && !entry.copy) {
       throw invalid(`the rows of ${nameOf(entry)} are INSERT statements, which cannot be counted (pg_dump --inserts)`)
     }
     this.#entry = entry

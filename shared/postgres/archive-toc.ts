@@ -19,8 +19,11 @@ export interface TocEntry {
   name: Buffer
   schema: Buffer | null
   definition: Buffer | null
-  /** The data block is COPY text, not INSERT statements. */
-  isCopy: boolean
+  /** The COPY statement that the data block belongs to; null where it is INSERT statements, or there is none. */
+  copy: Buffer | null
+  section: number
+  /** Ids of the entries that must be there before this one. */
+  dependencies: number[]
 }
 
 const MAGIC = 'PGDMP'
@@ -29,8 +32,12 @@ const OLDEST_MINOR = 12
 const NEWEST_MINOR = 16
 const SECTIONS = 4
 
+export const SECTION_PRE_DATA = 2
+export const SECTION_DATA = 3
+export const SECTION_POST_DATA = 4
+
 /** Offsets of an unseekable output are not set; entries without data say so. */
-const OFFSET_FLAGS = { notSet: 1, set: 2, noData: 3 }
+export const OFFSET_FLAGS = { notSet: 1, set: 2, noData: 3 }
 
 /** Reads the header (formats 1.12 to 1.16, uncompressed data) and sets the sizes of integers in the reader. */
 export function readHeader(reader: ArchiveReader): ArchiveHeader {
@@ -54,6 +61,13 @@ export function readHeader(reader: ArchiveReader): ArchiveHeader {
   }
 }
 
+/** Reads how many entries the table of contents has. */
+export function readCount(reader: ArchiveReader): number {
+  const count = reader.int()
+  if (count < 0) throw invalid(`its table of contents has ${count} entries`)
+  return count
+}
+
 /** Reads one entry of the table of contents. */
 export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
   const dumpId = reader.int()
@@ -70,7 +84,7 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
   if (section < 1 || section > SECTIONS) throw invalid(`${where} lies in section ${section}`)
   const definition = reader.text()
   reader.skipText()
-  const isCopy = (reader.text()?.length ?? 0) > 0
+  const copy = reader.text()
   const schema = reader.text()
   reader.skipText()
   if (minor >= 14) reader.skipText()
@@ -78,7 +92,7 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
   reader.skipText()
   const withOids = reader.text()?.toString('latin1')
   if (withOids !== 'false' && withOids !== 'true') throw invalid(`${where} has ${withOids ?? 'nothing'} for its OIDs`)
-  while (readDependency(reader, where));
+  const dependencies = readDependencies(reader, where)
   readOffset(reader, dumper === 1, where)
   return {
     dumpId,
@@ -86,16 +100,21 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
     kind,
     name,
     schema,
-    isCopy,
-    definition: kind === 'ENCODING' ? definition : null,
+    definition,
+    copy: copy?.length ? copy : null,
+    section,
+    dependencies,
   }
 }
 
-function readDependency(reader: ArchiveReader, where: string): boolean {
-  const dependency = reader.text()
-  if (dependency === null) return false
-  if (!/^\d+$/.test(dependency.toString('latin1'))) throw invalid(`${where} depends on what is not a number`)
-  return true
+function readDependencies(reader: ArchiveReader, where: string): number[] {
+  const dependencies: number[] = []
+  for (let text = reader.text(); text !== null; text = reader.text()) {
+    const id = text.toString('latin1')
+    if (!/^\d+$/.test(id)) throw invalid(`${where} depends on what is not a number`)
+    dependencies.push(Number(id))
+  }
+  return dependencies
 }
 
 function readOffset(reader: ArchiveReader, hasData: boolean, where: string): void {

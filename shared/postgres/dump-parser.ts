@@ -1,6 +1,6 @@
 import { ArchiveReader, invalid } from './archive-reader.ts'
 import { DataBlocks } from './archive-data.ts'
-import { readHeader, readTocEntry, type ArchiveHeader, type TocEntry } from './archive-toc.ts'
+import { readCount, readHeader, readTocEntry, type ArchiveHeader, type TocEntry } from './archive-toc.ts'
 import { textDecoder } from './encoding.ts'
 
 export interface ParsedDump {
@@ -57,16 +57,11 @@ export class DumpParser {
     while (this.#entries.length < this.#count) {
       const entry = reader.attempt(() => readTocEntry(reader, header.minor))
       if (!entry) return false
-      this.#entries.push(entry)
+      // Definitions may be many megabytes, and only that of the encoding is asked for.
+      this.#entries.push(entry.kind === 'ENCODING' ? entry : { ...entry, definition: null, dependencies: [] })
     }
     return true
   }
-}
-
-function readCount(reader: ArchiveReader): number {
-  const count = reader.int()
-  if (count < 0) throw invalid(`its table of contents has ${count} entries`)
-  return count
 }
 
 function describe(header: ArchiveHeader, entries: readonly TocEntry[], data: DataBlocks): ParsedDump {
@@ -87,7 +82,7 @@ function describe(header: ArchiveHeader, entries: readonly TocEntry[], data: Dat
   }
 }
 
-function encodingOf(entries: readonly TocEntry[]): string {
+export function encodingOf(entries: readonly TocEntry[]): string {
   const definition = entries.find(({ kind }) => kind === 'ENCODING')?.definition?.toString('latin1') ?? ''
   const encoding = /^SET client_encoding = '([A-Za-z0-9_]+)'/.exec(definition)?.[1]
   if (encoding === undefined) throw invalid('its table of contents names no encoding')

@@ -1,0 +1,132 @@
+import type { DumpContents } from '../domain/manifest.ts'
+import { CofferError } from '../errors.ts'
+import { writeToChild } from '../pipeline/child.ts'
+import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
+import { compareObjects, type ComparedObjects } from './compare-objects.ts'
+import { compareRows, refuseDifferences, type ComparedRows } from './compare.ts'
+import type { PostgresConnection } from './connection.ts'
+import { openClientEnvironment } from './environment.ts'
+import { extensionFates } from './extensions.ts'
+import { programFailure } from './failures.ts'
+import { partArchive, type Place, type Restorable } from './left-out.ts'
+import { rewriteArchive, type ArchiveContents } from './rewrite-archive.ts'
+import { createScratch, isSuperuser } from './scratch.ts'
+import { inspectServer } from './server.ts'
+import { quoteIdentifier, withSession, type Session } from './session.ts'
+
+export interface RestoreReport extends ComparedRows {
+  objects: number
+  compared: ComparedObjects['compared']
+  left_out: string[]
+}
+
+/** From this version on, the schema public belongs to the owner of its database. */
+const FIRST_MAJOR_OWNING_PUBLIC = 15
+
+/**
+ * Restores a whole dump into a scratch database that it creates, and compares every table's rows, the large objects and the schema's
+ * objects with what the dump says. Not in one transaction, whose locks thousands of tables or large objects would exceed: where it
+ * fails, what is half written is the scratch database, which the caller drops in any case (`dropScratch`). Owners and grants are left
+ * out, since the roles of the source need not exist here.
+ *
+ * @param options.server a database on the server to connect to (not the scratch itself), whose role may create databases
+ * @param options.name from `scratchName`
+ * @param options.marker says whose it is: `listScratches` gives it back
+ * @throws TARGET_INCOMPATIBLE, CLIENT_MISSING before anything is written; RESTORE_FAILED, RESTORE_MISMATCH, the dump's own error, what
+ * createScratch throws, or the signal's reason
+ */
+export async function restoreIntoScratch(options: {
+  server: PostgresConnection
+  name: string
+  marker: string
+  clients: readonly PostgresClient[]
+  dump: AsyncIterable<Buffer>
+  expected: DumpContents
+  tablespace?: string
+  signal?: AbortSignal | undefined
+}): Promise<RestoreReport> {
+  const { server, name, marker, clients, dump, expected, tablespace, signal } = options
+  const { major } = await inspectServer(server, { signal })
+  const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
+  const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
+  const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
+  const place = await preparePlace({ ...server, database: name }, scratch, expected, major, signal)
+  let archive: ArchiveContents | undefined
+  let restorable: Restorable | undefined
+  const rewritten = rewriteArchive(dump, (contents) => {
+    archive = contents
+    restorable = partArchive(contents, place)
+    refuseFindings(restorable.findings, expected)
+    return restorable
+  })
+  await feedPgRestore(scratch, client, [], rewritten, signal)
+  if (!archive || !restorable) throw new CofferError('DUMP_INVALID', 'the dump has no table of contents')
+  const { counted, differences } = await withSession(scratch, { signal }, (session) => compareRows(session, expected))
+  const found = [...restorable.entries, ...restorable.present]
+  const objects = await compareObjects({
+    ...{ connection: scratch, clients, serverMajor: major, archive, signal },
+    expected: found,
+  })
+  refuseDifferences([...differences, ...objects.differences], scratch, expected)
+  return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }
+}
+
+/** Feeds an archive to pg_restore, which stops at the first error. */
+export async function feedPgRestore(
+  connection: PostgresConnection,
+  client: PostgresClient,
+  args: readonly string[],
+  archive: AsyncIterable<Buffer>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await using environment = await openClientEnvironment(connection)
+  await writeToChild(
+    {
+      program: client.pgRestore,
+      // The empty name stands for PGDATABASE, which is literal; any other would be parsed as a connection string.
+      args: ['--no-password', '--dbname=', '--exit-on-error', '--no-owner', '--no-acl', ...args],
+      env: environment.variables,
+      ...(signal && { signal }),
+      onFailure: (exit) => programFailure('pg_restore', exit, connection, 'RESTORE_FAILED'),
+    },
+    archive,
+  )
+}
+
+/** @throws TARGET_INCOMPATIBLE with all findings, unless there are none */
+export function refuseFindings(findings: readonly string[], expected: DumpContents): void {
+  if (findings.length === 0) return
+  throw new CofferError(
+    'TARGET_INCOMPATIBLE',
+    `the dump of ${expected.database} cannot be restored here: ${findings.join('; ')}`,
+    { details: { findings } },
+  )
+}
+
+/** What the scratch database offers, after a superuser has created the extensions that only a superuser can create. */
+async function preparePlace(
+  server: PostgresConnection,
+  scratch: PostgresConnection,
+  expected: DumpContents,
+  major: number,
+  signal: AbortSignal | undefined,
+): Promise<Place> {
+  const extensions = await withSession(scratch, { signal }, (session) => extensionFates(session, expected))
+  const schemas = new Set<string>()
+  await withSession(server, { signal }, async (session) => {
+    if (!(await isSuperuser(session))) return
+    for (const { name, schema } of expected.extensions.filter((one) => extensions.get(one.name) === 'forbidden')) {
+      await createExtension(session, name, schema, scratch.user)
+      extensions.set(name, 'present')
+      schemas.add(schema)
+    }
+  })
+  return { extensions, schemas, ownsPublic: major >= FIRST_MAJOR_OWNING_PUBLIC }
+}
+
+async function createExtension(session: Session, name: string, schema: string, owner: string): Promise<void> {
+  const quoted = quoteIdentifier(schema)
+  const { rows } = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
+  if (rows.length === 0) await session.query(`CREATE SCHEMA ${quoted} AUTHORIZATION ${quoteIdentifier(owner)}`)
+  await session.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} SCHEMA ${quoted} CASCADE`)
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { CofferError } from '../errors.ts'
+import type { PostgresConnection } from './connection.ts'
+import { quoteIdentifier, withSession, type Session } from './session.ts'
+
+/** What throw-away databases, and the roles that restore into them, are for. */
+export type ScratchPurpose = 'restore' | 'drill'
+
+export interface Scratch {
+  name: string
+  /** Whose it is, as its maker said; null where the maker was killed before it could say so. */
+  marker: string | null
+}
+
+const NAMES = '^coffer_(restore|drill)_[0-9a-f]{1,32}$'
+const MARKED = 'coffer: '
+const LOCALE_REFUSED = ['22023', '42704', '42809', '42P17']
+
+const quoteLiteral = pg.escapeLiteral
+
+interface Options {
+  signal?: AbortSignal | undefined
+}
+
+/** The database's name, and that of its role: fits in 63 bytes, needs no quotes, and is the same for the same id (a UUID). */
+export function scratchName(purpose: ScratchPurpose, id: string): string {
+  return `coffer_${purpose}_${id
+    .toLowerCase()
+    .replace(/[^0-9a-f]/g, '')
+    .slice(0, 32)}`
+}
+
+/** What an empty scratch database is made like. */
+export interface ScratchOptions extends Options {
+  name: string
+  marker: string
+  like: { encoding: string; collate: string; ctype: string }
+  tablespace?: string
+}
+
+/**
+ * Creates an empty database from template0 on this server, in the place of one that an earlier attempt has left. Where the server has
+ * not the locale, it is the server's own; C where that does not go with the encoding. Its owner is the connection's role; but since
+ * what is restored may be hostile, a superuser gives it to a role of its own name that may do nothing else.
+ *
+ * @returns how its owner connects to it
+ * @throws what connectionFailure makes of the server's refusal; CONFLICT where another owner's database has this name
+ */
+export async function createScratch(server: PostgresConnection, options: ScratchOptions): Promise<PostgresConnection> {
+  const { name, marker, signal } = options
+  return withSession(server, { signal }, async (session) => {
+    await dropIn(session, name, marker)
+    const owner = (await isSuperuser(session)) ? await createLesserRole(session, name) : null
+    await createLike(session, options, owner?.user)
+    await markDatabase(session, name, marker)
+    return { ...server, ...owner, database: name }
+  })
+}
+
+/** Drops it with the sessions in it, and its role where it has one of its name. May run twice. @throws CONFLICT where it is another's */
+export async function dropScratch(
+  server: PostgresConnection,
+  name: string,
+  marker: string,
+  { signal }: Options = {},
+): Promise<void> {
+  await withSession(server, { signal }, (session) => dropIn(session, name, marker))
+}
+
+/** Every throw-away database on the server whose name is one of ours, oldest name first. */
+export async function listScratches(server: PostgresConnection, { signal }: Options = {}): Promise<Scratch[]> {
+  return withSession(server, { signal }, async (session) => {
+    const { rows } = await session.query<{ name: string }>(
+      'SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ $1 ORDER BY datname',
+      [NAMES],
+    )
+    return Promise.all(rows.map(async ({ name }) => ({ name, marker: await markerOf(session, name) })))
+  })
+}
+
+/** Says whose a database is, in its comment. */
+export async function markDatabase(session: Session, name: string, marker: string): Promise<void> {
+  await session.query(`COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${quoteLiteral(`${MARKED}${marker}`)}`)
+}
+
+/** What `markDatabase` said; null where nothing was said, or there is no such database. */
+export async function markerOf(session: Session, name: string): Promise<string | null> {
+  const comment = await commentOf(session, name)
+  return comment?.startsWith(MARKED) ? comment.slice(MARKED.length) : null
+}
+
+export async function commentOf(session: Session, name: string): Promise<string | null> {
+  const { rows } = await session.query<{ comment: string | null }>(
+    `SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1`,
+    [name],
+  )
+  return rows[0]?.comment ?? null
+}
+
+/** Ends the other sessions in a database. @throws 42501 from the server where one belongs to a role that this one may not end */
+export async function endSessions(session: Session, name: string): Promise<void> {
+  await session.query(
+    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'`,
+    [name],
+  )
+}
+
+/** Drops a database with the sessions in it, on servers before 13 by ending them first. May run twice. */
+export async function dropDatabase(session: Session, name: string): Promise<void> {
+  const { rows } = await session.query<{ canForce: boolean }>(
+    `SELECT current_setting('server_version_num')::int >= 130000 AS "canForce"`,
+  )
+  if (rows[0]?.canForce) await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`)
+  else {
+    await endSessions(session, name)
+    await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}`)
+  }
+}
+
+async function dropIn(session: Session, name: string, marker: string): Promise<void> {
+  const comment = await commentOf(session, name)
+  if (comment !== null && comment !== `${MARKED}${marker}`) {
+    throw new CofferError('CONFLICT', `the database ${name} belongs to somebody else: ${comment}`)
+  }
+  await dropDatabase(session, name)
+  const { rows } = await session.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [name])
+  if (rows.length > 0) await session.query(`DROP ROLE ${quoteIdentifier(name)}`)
+}
+
+/** Whether nothing on the server is forbidden to the session's role. */
+export async function isSuperuser(session: Session): Promise<boolean> {
+  const { rows } = await session.query<{ isSuperuser: boolean }>(
+    'SELECT rolsuper AS "isSuperuser" FROM pg_catalog.pg_roles WHERE rolname = current_user',
+  )
+  return rows[0]?.isSuperuser ?? false
+}
+
+async function createLesserRole(session: Session, name: string): Promise<{ user: string; password: string }> {
+  const password = randomBytes(24).toString('base64url')
+  await session.query(
+    `CREATE ROLE ${quoteIdentifier(name)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${quoteLiteral(password)}`,
+  )
+  return { user: name, password }
+}
+
+async function createLike(session: Session, options: ScratchOptions, owner: string | undefined): Promise<void> {
+  const { name, like, tablespace } = options
+  const create =
+    `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(like.encoding)}` +
+    (owner === undefined ? '' : ` OWNER ${quoteIdentifier(owner)}`) +
+    (tablespace === undefined ? '' : ` TABLESPACE ${quoteIdentifier(tablespace)}`)
+  const locale = `LC_COLLATE ${quoteLiteral(like.collate)} LC_CTYPE ${quoteLiteral(like.ctype)}`
+  await firstThatWorks(session, `${create} ${locale}`, [create, `${create} LC_COLLATE 'C' LC_CTYPE 'C'`])
+}
+
+/** Tries the next statement where the locale of one is not known here, or does not go with the encoding. */
+async function firstThatWorks(session: Session, first: string, [next, ...others]: readonly string[]): Promise<void> {
+  try {
+    await session.query(first)
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    if (next === undefined || !LOCALE_REFUSED.includes(code)) throw error
+    await firstThatWorks(session, next, others)
+  }
+}
