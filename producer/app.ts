@@ -15,6 +15,7 @@ import { serviceInstanceBackupRoutes } from './api/service-instance-backups.ts'
 import { serviceInstanceRoutes } from './api/service-instances.ts'
 import { statusRoutes } from './api/status.ts'
 import { storeRoutes } from './api/stores.ts'
+import { verificationRoutes } from './api/verifications.ts'
 import { authenticate } from './auth.ts'
 import { pagesRouter } from './dashboard/pages.ts'
 import { errorHandler, identifyRequest, refuseUnknownPath } from './error-handler.ts'
@@ -42,6 +43,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...serviceInstanceBackupRoutes(producer),
   ...backupDownloadRoutes(producer),
   ...backupRestoreRoutes(producer),
+  ...verificationRoutes(producer),
   ...statusRoutes(producer),
 ]
 

@@ -124,7 +124,8 @@ export const FAILURES = {
   SIGNATURE_UNKNOWN: {
     retry: 'never',
     status: 500,
-    remedy: 'give the process the COFFER_SECRET_KEY that the backup was made with; refused with that key, too, it was altered',
+    remedy:
+      'give the process the COFFER_SECRET_KEY that the backup was made with; refused with that key, too, it was altered',
   },
   CONTENTS_DIFFER: {
     retry: 'never',

@@ -130,7 +130,14 @@ export async function policyOf(db: Db, environmentId: string): Promise<Retention
   throw new CofferError('PLAN_INVALID', `the plan ${plan.slug} has no valid retention policy: ${problems.join('; ')}`)
 }
 
-const columnsOf = ({ slug, name, schedules, retention, verification, expected_within_hours: hours }: PlanDefinition) => [
+const columnsOf = ({
+  slug,
+  name,
+  schedules,
+  retention,
+  verification,
+  expected_within_hours: hours,
+}: PlanDefinition) => [
   slug,
   name,
   JSON.stringify(schedules),

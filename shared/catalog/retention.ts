@@ -65,7 +65,11 @@ export async function loadRetention(db: Db, environmentId: string): Promise<Inst
   return [...Map.groupBy(judged, (row) => row.serviceInstance).values()].map((ofInstance) => ({
     ...describeInstance(ofInstance[0]),
     backups: ofInstance
-      .map((row) => ({ ...row, quarantined: row.corrupt, siblingsGood: good.get(row.backupId)?.length === row.siblings }))
+      .map((row) => ({
+        ...row,
+        quarantined: row.corrupt,
+        siblingsGood: good.get(row.backupId)?.length === row.siblings,
+      }))
       .sort(newestFirst),
   }))
 }

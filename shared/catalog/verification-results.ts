@@ -34,9 +34,10 @@ export async function applyResult(
   { level, outcome, message }: VerificationResult,
   now: Date,
 ): Promise<void> {
-  const [row] = await tx.query(`SELECT 1 FROM service_instance_backups WHERE id = $1 AND state = 'COMPLETED' FOR UPDATE`, [
-    subject.id,
-  ])
+  const [row] = await tx.query(
+    `SELECT 1 FROM service_instance_backups WHERE id = $1 AND state = 'COMPLETED' FOR UPDATE`,
+    [subject.id],
+  )
   if (!row) return
   const named = `${level} verification of service-instance backup ${subject.id} of ${subject.prefix} (${subject.serviceType}): ${message}`
   const alert = (kind: Alert['kind'], key: string) =>

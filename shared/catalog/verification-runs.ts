@@ -149,7 +149,8 @@ export async function requeueLapsedVerifications(
         [id, attempt, owner, JSON.stringify([error(attempt)])],
       )
       if (!row) return
-      if (row.tries_left === 0) await finish(tx, { id, attempt, owner }, { outcome: 'unreadable', report: null, error: null, now })
+      if (row.tries_left === 0)
+        await finish(tx, { id, attempt, owner }, { outcome: 'unreadable', report: null, error: null, now })
       else {
         await tx.query(
           `UPDATE verifications SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL WHERE id = $1`,

@@ -2,7 +2,7 @@ import { DEFAULT_VERIFICATION } from '../domain/verification.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringVerifications } from './outbox.ts'
 
-const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL')`
+const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.manifest IS NOT NULL`
 const GOOD = `s.state = 'COMPLETED' AND s.success = 'SUCCESS' AND s.corrupt_at IS NULL AND s.lost_at IS NULL
    AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL) AND b.policy_class <> 'temporary'`
 

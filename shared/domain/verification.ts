@@ -34,5 +34,7 @@ export const DEFAULT_VERIFICATION: VerificationPolicy = {
 
 /** Of several, the one that wants attention most. */
 export function worstOutcome(outcomes: Iterable<VerificationOutcome>): VerificationOutcome {
-  return VERIFICATION_OUTCOMES[Math.max(0, ...[...outcomes].map((one) => VERIFICATION_OUTCOMES.indexOf(one)))] ?? 'passed'
+  return (
+    VERIFICATION_OUTCOMES[Math.max(0, ...[...outcomes].map((one) => VERIFICATION_OUTCOMES.indexOf(one)))] ?? 'passed'
+  )
 }

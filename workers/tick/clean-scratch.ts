@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endedVerifications } from '../../shared/catalog/verification-runs.ts'
 import { removeTree } from '../../shared/media/remove-tree.ts'
+import { errnoOf } from '../../shared/media/system-calls.ts'
 import { dropScratch, listScratches } from '../../shared/postgres/scratch.ts'
 import type { WorkerContext } from '../run-processor.ts'
 import { databaseOwner, drillServer, folderOwner, scratchDatabase, scratchRoot } from '../verify/scratch.ts'
@@ -20,8 +21,8 @@ export async function cleanScratch(context: CleanContext): Promise<void> {
 
 async function cleanFolders({ catalog, config, log }: CleanContext): Promise<void> {
   const root = scratchRoot(config)
-  const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
+  const names = await readdir(root).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return []
     throw error
   })
   const owners = new Map(names.flatMap((name) => [[folderOwner(name), name] as const]).filter(isOwned))

@@ -9,7 +9,11 @@ import type { WorkerContext } from '../run-processor.ts'
 export async function scheduleVerifications({ catalog, clock, log }: Pick<WorkerContext, 'catalog' | 'clock' | 'log'>) {
   const now = clock()
   const abandoned = (attempt: number) =>
-    runError(new CofferError('RUN_ABANDONED', `the worker of attempt ${attempt} died or lost the catalog`), attempt, now)
+    runError(
+      new CofferError('RUN_ABANDONED', `the worker of attempt ${attempt} died or lost the catalog`),
+      attempt,
+      now,
+    )
   const requeued = await requeueLapsedVerifications(catalog, abandoned, now)
   if (requeued > 0) log.warn({ requeued }, 'verifications whose worker died were taken up')
   const enqueued = await enqueueDueVerifications(catalog, now)

@@ -49,4 +49,5 @@ async function* readMembers(
 const sha256Of = ({ entry, hash }: { entry: TarEntry; hash: Hash }) =>
   entry.type === 'file' ? hash.digest('hex') : undefined
 
-const differs = (what: string) => new CofferError('CONTENTS_DIFFER', `the archive does not hold what its manifest says: ${what}`)
+const differs = (what: string) =>
+  new CofferError('CONTENTS_DIFFER', `the archive does not hold what its manifest says: ${what}`)

@@ -32,12 +32,16 @@ export async function checkMetadata(secrets: Secrets, store: Store, subject: Ver
   if (missing.length > 0)
     throw new CofferError('OBJECT_NOT_FOUND', `the store lacks ${missing.join(', ')}`, { details: { missing } })
   const resized = [...sizes].filter(([key, size]) => found.get(key) !== size)
-  if (resized.length > 0) throw corrupt(resized.map(([key, size]) => `${key} has ${found.get(key)} bytes, sealed were ${size}`))
+  if (resized.length > 0)
+    throw corrupt(resized.map(([key, size]) => `${key} has ${found.get(key)} bytes, sealed were ${size}`))
   if ((await readText(store, manifestKey)) !== subject.manifest)
     throw corrupt([`${manifestKey} is not the manifest that was sealed`])
   const unexpected = [...found.keys()].filter((key) => !sizes.has(key) && key !== `${subject.keyPrefix}${STATE_NAME}`)
   if (unexpected.length > 0)
-    throw new CofferError('CONTENTS_DIFFER', `beside what was sealed there lies ${unexpected.sort().slice(0, 10).join(', ')}`)
+    throw new CofferError(
+      'CONTENTS_DIFFER',
+      `beside what was sealed there lies ${unexpected.sort().slice(0, 10).join(', ')}`,
+    )
   return manifest
 }
 
@@ -59,4 +63,5 @@ function readOwn(secrets: Secrets, subject: VerificationSubject): Manifest {
   return manifest
 }
 
-const corrupt = (findings: string[]) => new CofferError('ARTIFACT_CORRUPT', findings.join('; '), { details: { findings } })
+const corrupt = (findings: string[]) =>
+  new CofferError('ARTIFACT_CORRUPT', findings.join('; '), { details: { findings } })

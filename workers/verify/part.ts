@@ -18,7 +18,7 @@ export interface PartToVerify {
   config: WorkerConfig
   signal: AbortSignal
   /** Plain bytes that were read so far, of one artifact after the other. */
-  onBytes(bytes: number): void
+  onBytes: (bytes: number) => void
 }
 
 /** @throws CONTENTS_DIFFER when the manifest has none of this kind */

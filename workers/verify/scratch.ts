@@ -22,7 +22,10 @@ export const folderOwner = (name: string): string | null => FOLDER.exec(name)?.[
 /** @throws DRILL_SERVER_MISSING */
 export function drillServer({ COFFER_DRILL_DATABASE_URL: url }: Places): PostgresConnection {
   if (url === undefined)
-    throw new CofferError('DRILL_SERVER_MISSING', 'databases are not drilled: the worker has no COFFER_DRILL_DATABASE_URL')
+    throw new CofferError(
+      'DRILL_SERVER_MISSING',
+      'databases are not drilled: the worker has no COFFER_DRILL_DATABASE_URL',
+    )
   return parsePostgresUrl(url)
 }
 

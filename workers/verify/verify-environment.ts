@@ -69,7 +69,9 @@ async function lookAt(
   const { storeUrl } = subject
   const known = away.get(storeUrl)
   if (known) return { outcome: 'unreadable', report: null, error: known }
-  const look = async () => ({ artifacts: (await checkMetadata(secrets, stores.open(storeUrl), subject)).artifacts.length })
+  const look = async () => ({
+    artifacts: (await checkMetadata(secrets, stores.open(storeUrl), subject)).artifacts.length,
+  })
   const verdict = await judge(look, look, signal)
   if (verdict.error && STORE_AWAY.has(verdict.error.code)) away.set(storeUrl, verdict.error)
   return verdict

@@ -22,7 +22,8 @@ export async function verifyPart(part: PartToVerify, level: VerificationLevel): 
 
 async function attempt(part: PartToVerify, level: VerificationLevel): Promise<Record<string, unknown>> {
   const manifest = await checkMetadata(part.secrets, part.store, part.subject)
-  const sum = (size: 'plain_size' | 'stored_size') => manifest.artifacts.reduce((total, record) => total + record[size], 0)
+  const sum = (size: 'plain_size' | 'stored_size') =>
+    manifest.artifacts.reduce((total, record) => total + record[size], 0)
   const found = { artifacts: manifest.artifacts.length, stored_bytes: sum('stored_size') }
   if (level === 'metadata') return found
   return withKeys(part, manifest, async () => {
