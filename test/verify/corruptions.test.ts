@@ -56,13 +56,29 @@ test('F38 every corruption of every kind of artifact is caught by each level, or
       }
   for (const [name, corrupt] of Object.entries(TO_THE_REST))
     for (const pair of backups)
-      measured.push([name, pair[0].serviceType === 'DATABASE' ? 'database' : 'media', ...(await outcomes(pair, corrupt))])
+      measured.push([
+        name,
+        pair[0].serviceType === 'DATABASE' ? 'database' : 'media',
+        ...(await outcomes(pair, corrupt)),
+      ])
   for (const [subject] of backups)
-    measured.push(['nothing', subject.serviceType === 'DATABASE' ? 'database' : 'media', ...(await outcomes([subject, subject], () => Promise.resolve({})))])
+    measured.push([
+      'nothing',
+      subject.serviceType === 'DATABASE' ? 'database' : 'media',
+      ...(await outcomes([subject, subject], () => Promise.resolve({}))),
+    ])
 
   const page = await readFile('docs/verification.md', 'utf8').catch(() => '')
   const [, listed = ''] = /<!-- measured by test\/verify\/corruptions\.test\.ts -->\n\n(.*?)\n\n/s.exec(page) ?? []
-  const rows = listed.split('\n').slice(2).map((row) => row.split('|').slice(1, -1).map((cell) => cell.trim()))
+  const rows = listed
+    .split('\n')
+    .slice(2)
+    .map((row) =>
+      row
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    )
   expect(rows).toEqual(measured)
   // The strongest level lets nothing pass but what is whole.
   expect(measured.filter(([name, , , , drill]) => drill === 'passed' && name !== 'nothing')).toEqual([])

@@ -93,7 +93,9 @@ export const TO_THE_REST: Record<string, Corruption> = {
     return none
   },
   'counts in the manifest are changed': async (scene) => {
-    await manifestFile(scene).write(JSON.stringify({ ...unsigned(scene), contents: miscounted(scene), mac: macOf(scene) }))
+    await manifestFile(scene).write(
+      JSON.stringify({ ...unsigned(scene), contents: miscounted(scene), mac: macOf(scene) }),
+    )
     return none
   },
   'counts in the manifest are changed, and it is signed': async (scene) => {
@@ -142,7 +144,10 @@ function unsigned(scene: Scene): Omit<Manifest, 'mac'> {
 function miscounted(scene: Scene): Manifest['contents'] {
   const { contents } = genuine(scene)
   if (contents.kind === 'media') return { ...contents, files: contents.files + 1 }
-  return { ...contents, tables: contents.tables.map((table, index) => ({ ...table, rows: table.rows + (index === 0 ? 1 : 0) })) }
+  return {
+    ...contents,
+    tables: contents.tables.map((table, index) => ({ ...table, rows: table.rows + (index === 0 ? 1 : 0) })),
+  }
 }
 
 const resigned = (scene: Scene) =>
@@ -174,7 +179,12 @@ async function twinOf(scene: Scene, kind: ArtifactKind): Promise<Buffer> {
 /** Where a hex digit lies: in the value of a row, in the content of a file, in the hash of a line. */
 function digitIn(plain: Buffer, kind: ArtifactKind): number {
   const text = plain.toString('latin1')
-  const found = kind === 'file-list' ? /"sha256":"/.exec(text) : kind === 'dump' ? /\t(?=[\da-f]{128}\n)/.exec(text) : /(?=[\da-f]{8}-[\da-f]{4}-4)/.exec(text)
+  const found =
+    kind === 'file-list'
+      ? /"sha256":"/.exec(text)
+      : kind === 'dump'
+        ? /\t(?=[\da-f]{128}\n)/.exec(text)
+        : /(?=[\da-f]{8}-[\da-f]{4}-4)/.exec(text)
   if (!found) throw new Error(`the ${kind} has no hex digits`)
   return found.index + found[0].length + 3
 }

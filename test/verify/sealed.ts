@@ -43,7 +43,10 @@ export async function takeBackup(coffer: TestCoffer, { context }: ClockedWorker)
   const { uuid } = await coffer.backup()
   const parts = await coffer.parts(uuid)
   for (const { uuid: id, service_type: type } of parts)
-    await processRun(context, type === 'DATABASE' ? takeDump : takeArchive, { data: { id, attempt: 1 }, attemptsMade: 0 })
+    await processRun(context, type === 'DATABASE' ? takeDump : takeArchive, {
+      data: { id, attempt: 1 },
+      attemptsMade: 0,
+    })
   const subjectOf = async (type: string): Promise<VerificationSubject> => {
     const subject = await findSubject(coffer.catalog, parts.find((part) => part.service_type === type)?.uuid ?? '')
     if (!subject) throw new Error(`no sealed ${type}`)
