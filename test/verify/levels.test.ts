@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listScratches } from '../../shared/postgres/scratch.ts'
 import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { scratchDatabase } from '../../workers/verify/scratch.ts'
 import { startClockedWorker, type ClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { addSources, drillUrl, takeBackup, verify } from './sealed.ts'
@@ -22,9 +26,11 @@ afterAll(() => scope.disposeAsync())
 test('whole backups pass at every level, with a report of what was read, restored and compared', async () => {
   for (const subject of [backup.database, backup.media])
     for (const level of ['metadata', 'checksum', 'drill'] as const) {
-      const verdict = await verify(coffer, worker, subject, level)
+      const id = randomUUID()
+      const verdict = await verify(coffer, worker, subject, level, { id })
       expect([level, verdict.error, verdict.outcome]).toEqual([level, null, 'passed'])
-      console.log(JSON.stringify(verdict.report))
+      const left = (await listScratches(parsePostgresUrl(drillUrl()))).map(({ name }) => name)
+      expect(left).not.toContain(scratchDatabase(id).name)
     }
-  expect(await listScratches(parsePostgresUrl(drillUrl()))).toEqual([])
+  expect(await readdir(join(coffer.folder, 'scratch'))).toEqual([])
 })
