@@ -74,8 +74,14 @@ function serviceLines(service: ServiceInstanceBackup): string[] {
   return [
     `${type} ${prefix}: ${text}`,
     `  ${uuid}, data as of ${formatTime(service.taken_at)}`,
-    ...(verified ? [`  ${verified.level === 'drill' ? 'restore-proven' : `verified (${verified.level})`} ${formatTime(verified.at)}`] : []),
-    ...(corrupt ? [`  CORRUPT since ${formatTime(corrupt.at)}: ${corrupt.reason ?? 'what is stored is not what was sealed'}`] : []),
+    ...(verified
+      ? [
+          `  ${verified.level === 'drill' ? 'restore-proven' : `verified (${verified.level})`} ${formatTime(verified.at)}`,
+        ]
+      : []),
+    ...(corrupt
+      ? [`  CORRUPT since ${formatTime(corrupt.at)}: ${corrupt.reason ?? 'what is stored is not what was sealed'}`]
+      : []),
     ...warnings.map((warning) => `  warning: ${warning}`),
     ...(success === 'SUCCESS' ? [] : errors.flatMap(errorLines)),
   ]

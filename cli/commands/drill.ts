@@ -10,7 +10,9 @@ export function addDrillCommand(program: Command, run: Runner): void {
     .description('restore into a throw-away database or folder, and compare')
     .action(
       run(async (context, name: string, options: WaitOptions) => {
-        const target = isUuid(name) ? { backup: name } : { environment: (await findEnvironment(context.api, name)).uuid }
+        const target = isUuid(name)
+          ? { backup: name }
+          : { environment: (await findEnvironment(context.api, name)).uuid }
         return startVerifications(context, { ...target, level: 'drill' }, options)
       }),
     )

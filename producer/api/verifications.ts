@@ -23,7 +23,10 @@ const NewVerification = z
     ]
     const [target] = targets
     if (target && targets.length === 1) return { target, level }
-    context.addIssue({ code: 'custom', message: 'must have exactly one of service_instance_backup, backup, environment' })
+    context.addIssue({
+      code: 'custom',
+      message: 'must have exactly one of service_instance_backup, backup, environment',
+    })
     return z.NEVER
   })
 const Filters = {

@@ -63,7 +63,9 @@ test('what is left of a drill that is not tried again is removed by any worker, 
   const source = await addSources(coffer)
   const { id } = await takeBackup(coffer, taker)
   const ids = await drill(coffer, id)
-  const doomed = [1, 2].map(() => coffer.worker({ killAt: 'drill-restored', env: { COFFER_RECONCILE_SECONDS: '3600' } }))
+  const doomed = [1, 2].map(() =>
+    coffer.worker({ killAt: 'drill-restored', env: { COFFER_RECONCILE_SECONDS: '3600' } }),
+  )
   for (const worker of doomed) await (await worker).ended
   await coffer.catalog.query(
     `UPDATE verifications SET state = 'COMPLETED', outcome = 'unreadable', lease_expires_at = NULL WHERE id = ANY($1::uuid[])`,

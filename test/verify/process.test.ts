@@ -45,7 +45,13 @@ afterEach(() => scope.disposeAsync())
 
 const ask = async (level: VerificationLevel, serviceInstanceBackup = backup.media.id) => {
   const target = { serviceInstanceBackup }
-  const [asked] = await requestVerifications(coffer.catalog, { target, level, by: 'a test', scope: SCOPE, now: worker.now })
+  const [asked] = await requestVerifications(coffer.catalog, {
+    target,
+    level,
+    by: 'a test',
+    scope: SCOPE,
+    now: worker.now,
+  })
   if (!asked) throw new Error('nothing was asked')
   return asked.uuid
 }
@@ -58,7 +64,8 @@ async function verified(level: VerificationLevel, id = backup.media.id) {
 }
 
 const part = (id = backup.media.id) => getServiceInstanceBackup(coffer.catalog, id, SCOPE)
-const alerts = async () => (await listOpenAlerts(coffer.catalog, SCOPE, 100)).rows.map(({ kind, subject }) => [kind, subject])
+const alerts = async () =>
+  (await listOpenAlerts(coffer.catalog, SCOPE, 100)).rows.map(({ kind, subject }) => [kind, subject])
 const archive = () => fileOf(coffer, keyOf(backup.media, 'archive'))
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -80,7 +87,13 @@ async function reseal(subject: VerificationSubject, change: (manifest: UnsignedM
 test('a passed verification is kept with its report, and shown on the backup by its strongest level', async () => {
   expect((await part()).verified).toBeNull()
   const passed = await verified('drill')
-  expect(passed).toMatchObject({ state: 'COMPLETED', outcome: 'passed', trigger: 'MANUAL', requested_by: 'a test', errors: [] })
+  expect(passed).toMatchObject({
+    state: 'COMPLETED',
+    outcome: 'passed',
+    trigger: 'MANUAL',
+    requested_by: 'a test',
+    errors: [],
+  })
   expect(passed.report).toMatchObject({ files: 3, artifacts: 2, left_out: [] })
   const drilledAt = worker.now
   worker.now = new Date(drilledAt.getTime() + 60_000)
@@ -105,7 +118,9 @@ test('F31 what is corrupt is alarmed, in quarantine, and cleared by a checksum t
   const input = { backupId: backup.id, scope: SCOPE, now: worker.now }
   expect(await codeOf(createRestore(coffer.catalog, { ...input, targets, notes: '' }))).toBe('QUARANTINED')
   const download = { ...input, trigger: 'MANUAL', lifeSeconds: 60 }
-  expect(await codeOf(createDownload(coffer.catalog, { ...download, serviceInstanceBackups: [backup.media.id] }))).toBe('QUARANTINED')
+  expect(await codeOf(createDownload(coffer.catalog, { ...download, serviceInstanceBackups: [backup.media.id] }))).toBe(
+    'QUARANTINED',
+  )
   expect(await codeOf(createDownload(coffer.catalog, download))).toBe('none')
   expect(await beginDeletion(coffer.catalog, { id: backup.media.id, reason: 'a policy says so' })).toBeNull()
 
@@ -120,7 +135,10 @@ test('F31 what is corrupt is alarmed, in quarantine, and cleared by a checksum t
 test('an object that is missing makes it lost, not corrupt, until it is there again', async () => {
   const whole = await archive().read()
   await archive().remove()
-  expect(await verified('checksum')).toMatchObject({ outcome: 'lost', report: { differences: [keyOf(backup.media, 'archive')] } })
+  expect(await verified('checksum')).toMatchObject({
+    outcome: 'lost',
+    report: { differences: [keyOf(backup.media, 'archive')] },
+  })
   expect(await alerts()).toEqual([['lost', backup.media.id]])
   expect((await part()).corrupt).toBeNull()
   await archive().write(whole)
@@ -133,7 +151,10 @@ test('F34 a wrong key says nothing about the backup: unreadable, with an alert t
   const uuid = await ask('checksum')
   const job = { data: { id: uuid, attempt: 1 }, attemptsMade: 0 }
   await expect(processVerify({ ...worker.context, config }, job)).rejects.toThrow('no identity')
-  expect(await getVerification(coffer.catalog, uuid, SCOPE)).toMatchObject({ outcome: 'unreadable', errors: [{ code: 'KEY_MISSING' }] })
+  expect(await getVerification(coffer.catalog, uuid, SCOPE)).toMatchObject({
+    outcome: 'unreadable',
+    errors: [{ code: 'KEY_MISSING' }],
+  })
   expect(await alerts()).toEqual([['verify-unreadable', backup.media.id]])
   expect(await part()).toMatchObject({ verified: null, corrupt: null })
   expect((await verified('metadata')).outcome).toBe('passed')
@@ -154,7 +175,10 @@ test('a drill whose restored rows are not those of its genuine manifest fails, s
   expect(JSON.stringify(failed.report)).toMatch(/customer.* has 40 rows, not 41/)
   expect(await alerts()).toEqual([['drill-failed', backup.database.serviceInstanceId]])
   expect(await part(backup.database.id)).toMatchObject({ corrupt: null, verified: null })
-  expect(await verified('checksum', backup.database.id)).toMatchObject({ outcome: 'failed', errors: [{ code: 'CONTENTS_DIFFER' }] })
+  expect(await verified('checksum', backup.database.id)).toMatchObject({
+    outcome: 'failed',
+    errors: [{ code: 'CONTENTS_DIFFER' }],
+  })
 })
 
 test('a drill server that is away, or that nobody named, makes a drill unreadable', async () => {
@@ -165,7 +189,10 @@ test('a drill server that is away, or that nobody named, makes a drill unreadabl
     const uuid = await ask('drill', backup.database.id)
     const context = { ...worker.context, config: { ...worker.context.config, COFFER_DRILL_DATABASE_URL: url } }
     await expect(processVerify(context, { data: { id: uuid, attempt: 1 }, attemptsMade: 0 })).rejects.toThrow()
-    expect(await getVerification(coffer.catalog, uuid, SCOPE)).toMatchObject({ outcome: 'unreadable', errors: [{ code }] })
+    expect(await getVerification(coffer.catalog, uuid, SCOPE)).toMatchObject({
+      outcome: 'unreadable',
+      errors: [{ code }],
+    })
   }
   expect(await alerts()).toEqual([['verify-unreadable', backup.database.serviceInstanceId]])
   expect((await verified('drill', backup.database.id)).outcome).toBe('passed')
@@ -181,7 +208,13 @@ test('an extension that the drill server lacks is named in the report of its dri
   const plain = (await buffer(readArtifact({ store, record, identities: [identity] }))).toString('latin1')
   const dump = Buffer.from(plain.replaceAll('hstore', 'nohere'), 'latin1')
   const recipients = worker.context.config.COFFER_AGE_RECIPIENTS
-  const written = await writeArtifact({ store, key: record.key, kind: 'dump', source: inPieces(dump, 10_000), recipients })
+  const written = await writeArtifact({
+    store,
+    key: record.key,
+    kind: 'dump',
+    source: inPieces(dump, 10_000),
+    recipients,
+  })
   await reseal(database, (manifest) => {
     const extensions = (manifest.contents as DumpContents).extensions.map((one) => ({ ...one, name: 'nohere' }))
     return { ...manifest, artifacts: [written.record], contents: { ...manifest.contents, extensions } as DumpContents }
@@ -193,18 +226,25 @@ test('an extension that the drill server lacks is named in the report of its dri
 })
 
 test('a passed drill ends the suspicion about a size', async () => {
-  await coffer.catalog.query(`UPDATE service_instance_backups SET suspect_reason = 'small' WHERE id = $1`, [backup.media.id])
+  await coffer.catalog.query(`UPDATE service_instance_backups SET suspect_reason = 'small' WHERE id = $1`, [
+    backup.media.id,
+  ])
   await verified('checksum')
   expect((await part()).suspect).toBe('small')
   await verified('drill')
   expect((await part()).suspect).toBeNull()
 })
 
-test('F13 what is being verified can\'t begin to be deleted, and what is being deleted is not verified', async () => {
+test("F13 what is being verified can't begin to be deleted, and what is being deleted is not verified", async () => {
   const id = backup.media.id
   const forced = `UPDATE backups SET delete_requested_at = now(), delete_forced = true WHERE id = '${backup.id}'`
   await coffer.catalog.query(forced)
-  const claim = { attempt: 1, owner: 'a worker', leaseSeconds: 60, gone: { code: 'CONFLICT', message: '', remedy: '', attempt: 1, at: '' } }
+  const claim = {
+    attempt: 1,
+    owner: 'a worker',
+    leaseSeconds: 60,
+    gone: { code: 'CONFLICT', message: '', remedy: '', attempt: 1, at: '' },
+  }
   await claimVerification(coffer.catalog, { ...claim, id: await ask('checksum'), now: worker.now })
   expect(await beginDeletion(coffer.catalog, { id, reason: 'asked' })).toBeNull()
 

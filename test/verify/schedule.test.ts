@@ -70,7 +70,9 @@ test('drills are due an hour after the first good backup and then every week, me
   const { database, media } = await takeBackup(coffer, worker)
   expect(await dueAt(after(HOUR_MS - 1000))).toEqual([])
   const first = await dueAt(after(HOUR_MS))
-  expect(first.map(({ level, part }) => `${level} ${part}`).sort()).toEqual([`drill ${database.id}`, `drill ${media.id}`].sort())
+  expect(first.map(({ level, part }) => `${level} ${part}`).sort()).toEqual(
+    [`drill ${database.id}`, `drill ${media.id}`].sort(),
+  )
   expect(await dueAt(after(HOUR_MS + 1000))).toEqual(first)
   expect(await carryOut(first)).toEqual(['passed', 'passed'])
 
@@ -78,7 +80,11 @@ test('drills are due an hour after the first good backup and then every week, me
   const daily = await dueAt(after(DAY_MS + 2 * HOUR_MS))
   expect(daily).toMatchObject([{ level: 'metadata', part: null }])
   expect(await carryOut(daily)).toEqual(['passed'])
-  expect((await getVerification(coffer.catalog, daily[0]?.id ?? '', SCOPE)).report).toMatchObject({ checked: 2, passed: 2, not_passed: [] })
+  expect((await getVerification(coffer.catalog, daily[0]?.id ?? '', SCOPE)).report).toMatchObject({
+    checked: 2,
+    passed: 2,
+    not_passed: [],
+  })
   expect(await dueAt(after(DAY_MS + 3 * HOUR_MS))).toEqual([])
   expect(levels(await dueAt(after(7 * DAY_MS + 2 * HOUR_MS)))).toEqual(['metadata', 'drill', 'drill'])
 })
@@ -96,7 +102,9 @@ test('checksums are due oldest verified first, and of an environment no more tha
   expect(new Set(first.map(({ part }) => part))).toContain(one?.database.id)
   expect(new Set(first.map(({ part }) => part))).toContain(one?.media.id)
   expect(first).toHaveLength(3)
-  expect([two?.database.id, two?.media.id]).toContain(first.find(({ part }) => part !== one?.database.id && part !== one?.media.id)?.part)
+  expect([two?.database.id, two?.media.id]).toContain(
+    first.find(({ part }) => part !== one?.database.id && part !== one?.media.id)?.part,
+  )
   expect(await carryOut(first)).toEqual(['passed', 'passed', 'passed'])
   expect(await dueAt(after(13 * DAY_MS))).toEqual([])
   const second = await dueAt(after(13.6 * DAY_MS))
@@ -108,17 +116,33 @@ test('a store that is away makes the daily look unreadable, which is tried again
   await planned({ metadata: { every_days: 1 }, checksum: null, drill: null })
   const { media } = await takeBackup(coffer, worker)
   const stores = coffer.store
-  const away = { open: () => ({ ...stores, list: () => { throw new Error('away') } }) as never, [Symbol.dispose]: () => undefined }
+  const away = {
+    open: () =>
+      ({
+        ...stores,
+        list: () => {
+          throw new Error('away')
+        },
+      }) as never,
+    [Symbol.dispose]: () => undefined,
+  }
   const queued = await dueAt(after(DAY_MS))
   const [id = ''] = queued.map((one) => one.id)
-  await expect(processVerify({ ...worker.context, stores: away }, { data: { id, attempt: 1 }, attemptsMade: 0 })).rejects.toThrow()
-  expect(await getVerification(coffer.catalog, id, SCOPE)).toMatchObject({ outcome: 'unreadable', report: { checked: 2, unreadable: 2 } })
+  await expect(
+    processVerify({ ...worker.context, stores: away }, { data: { id, attempt: 1 }, attemptsMade: 0 }),
+  ).rejects.toThrow()
+  expect(await getVerification(coffer.catalog, id, SCOPE)).toMatchObject({
+    outcome: 'unreadable',
+    report: { checked: 2, unreadable: 2 },
+  })
   expect(await openAlerts()).toEqual(['verify-unreadable'])
   expect(await dueAt(after(DAY_MS + HOUR_MS / 2))).toEqual([])
   const again = await dueAt(after(DAY_MS + HOUR_MS))
   expect(await carryOut(again)).toEqual(['passed'])
   expect(await openAlerts()).toEqual([])
-  const [row] = await coffer.catalog.query(`SELECT corrupt_at, lost_at FROM service_instance_backups WHERE id = $1`, [media.id])
+  const [row] = await coffer.catalog.query(`SELECT corrupt_at, lost_at FROM service_instance_backups WHERE id = $1`, [
+    media.id,
+  ])
   expect(row).toEqual({ corrupt_at: null, lost_at: null })
 })
 
@@ -168,7 +192,9 @@ test('a verification whose worker died waits again, and after three deaths it ha
     )
     expect(await requeueLapsedVerifications(coffer.catalog, error, worker.now)).toBe(1)
     const { state, outcome, errors } = await getVerification(coffer.catalog, drill?.id ?? '', SCOPE)
-    expect([state, outcome, errors.length]).toEqual(death < 3 ? ['QUEUED', null, death] : ['COMPLETED', 'unreadable', 3])
+    expect([state, outcome, errors.length]).toEqual(
+      death < 3 ? ['QUEUED', null, death] : ['COMPLETED', 'unreadable', 3],
+    )
   }
 })
 
