@@ -10,6 +10,7 @@ export type Step =
   | 'after-manifest'
   | 'before-restore-commit'
   | 'restore-committed'
+  | 'restore-scratch-made'
   | 'restore-compared'
   | 'restore-carried'
   | 'restore-closed'
