@@ -32,10 +32,13 @@ export async function compareObjects(options: {
   archive: ArchiveContents
   /** Those of its entries that must be there now. */
   expected: readonly ArchiveEntry[]
+  /** What may be there, or not. */
+  ignored?: (entry: ArchiveEntry) => boolean
   signal?: AbortSignal | undefined
 }): Promise<ComparedObjects> {
-  const { connection, clients, serverMajor, archive, signal } = options
-  const expected = options.expected.filter(isCompared)
+  const { connection, clients, serverMajor, archive, ignored = () => false, signal } = options
+  const isMeant = (entry: ArchiveEntry) => isCompared(entry) && !ignored(entry)
+  const expected = options.expected.filter(isMeant)
   if (!clients.some(({ major }) => major >= serverMajor)) {
     return {
       objects: expected.length,
@@ -44,7 +47,7 @@ export async function compareObjects(options: {
     }
   }
   const client = chooseClient(clients, serverMajor)
-  const there = (await readContents(dumpSchema(connection, client, signal))).entries.filter(isCompared)
+  const there = (await readContents(dumpSchema(connection, client, signal))).entries.filter(isMeant)
   const { header } = archive
   const isSame = majorOf(header.clientVersion) === client.major && majorOf(header.serverVersion) === serverMajor
   return {

@@ -18,7 +18,10 @@ export interface ClientEnvironment extends AsyncDisposable {
  * names are parsed as connection strings. The password is in a file only, since other processes of the user may read an
  * environment. UTC, so that the archive's creation time has a zone.
  */
-export async function openClientEnvironment(connection: PostgresConnection): Promise<ClientEnvironment> {
+export async function openClientEnvironment(
+  connection: PostgresConnection,
+  { applicationName }: { applicationName?: string | undefined } = {},
+): Promise<ClientEnvironment> {
   const certificates = await trustedCertificates(connection)
   const passwordFile = await openPasswordFile(connection.password)
   return {
@@ -36,6 +39,7 @@ export async function openClientEnvironment(connection: PostgresConnection): Pro
       PGCONNECT_TIMEOUT: CONNECT_TIMEOUT_SECONDS,
       PGSSLMODE: connection.sslmode,
       PGGSSENCMODE: 'disable',
+      ...(applicationName === undefined ? {} : { PGAPPNAME: applicationName }),
       ...(certificates === undefined ? {} : { PGSSLROOTCERT: certificates }),
     },
     [Symbol.asyncDispose]: () => passwordFile.close(),

@@ -1,13 +1,12 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import { CofferError } from '../errors.ts'
-import { writeToChild } from '../pipeline/child.ts'
+import { reached } from '../steps.ts'
 import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
 import { compareObjects, type ComparedObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences, type ComparedRows } from './compare.ts'
 import type { PostgresConnection } from './connection.ts'
-import { openClientEnvironment } from './environment.ts'
 import { extensionFates } from './extensions.ts'
-import { programFailure } from './failures.ts'
+import { feedPgRestore } from './pg-restore.ts'
 import { partArchive, type Place, type Restorable } from './left-out.ts'
 import { rewriteArchive, type ArchiveContents } from './rewrite-archive.ts'
 import { createScratch, isSuperuser } from './scratch.ts'
@@ -21,7 +20,7 @@ export interface RestoreReport extends ComparedRows {
 }
 
 /** From this version on, the schema public belongs to the owner of its database. */
-const FIRST_MAJOR_OWNING_PUBLIC = 15
+export const FIRST_MAJOR_OWNING_PUBLIC = 15
 
 /**
  * Restores a whole dump into a scratch database that it creates, and compares every table's rows, the large objects and the schema's
@@ -50,6 +49,7 @@ export async function restoreIntoScratch(options: {
   const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
   const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
   const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
+  reached('restore-scratch-made', { database: name })
   const place = await preparePlace({ ...server, database: name }, scratch, expected, major, signal)
   let archive: ArchiveContents | undefined
   let restorable: Restorable | undefined
@@ -59,7 +59,7 @@ export async function restoreIntoScratch(options: {
     refuseFindings(restorable.findings, expected)
     return restorable
   })
-  await feedPgRestore(scratch, client, [], rewritten, signal)
+  await feedPgRestore({ connection: scratch, client, signal }, rewritten)
   if (!archive || !restorable) throw new CofferError('DUMP_INVALID', 'the dump has no table of contents')
   const { counted, differences } = await withSession(scratch, { signal }, (session) => compareRows(session, expected))
   const found = [...restorable.entries, ...restorable.present]
@@ -69,28 +69,6 @@ export async function restoreIntoScratch(options: {
   })
   refuseDifferences([...differences, ...objects.differences], scratch, expected)
   return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }
-}
-
-/** Feeds an archive to pg_restore, which stops at the first error. */
-export async function feedPgRestore(
-  connection: PostgresConnection,
-  client: PostgresClient,
-  args: readonly string[],
-  archive: AsyncIterable<Buffer>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await using environment = await openClientEnvironment(connection)
-  await writeToChild(
-    {
-      program: client.pgRestore,
-      // The empty name stands for PGDATABASE, which is literal; any other would be parsed as a connection string.
-      args: ['--no-password', '--dbname=', '--exit-on-error', '--no-owner', '--no-acl', ...args],
-      env: environment.variables,
-      ...(signal && { signal }),
-      onFailure: (exit) => programFailure('pg_restore', exit, connection, 'RESTORE_FAILED'),
-    },
-    archive,
-  )
 }
 
 /** @throws TARGET_INCOMPATIBLE with all findings, unless there are none */

@@ -15,6 +15,8 @@ export interface Scratch {
 
 const NAMES = '^coffer_(restore|drill)_[0-9a-f]{1,32}$'
 const MARKED = 'coffer: '
+/** Of template0; naming it would need a right that nobody but its owner has. */
+const DEFAULT_TABLESPACE = 'pg_default'
 const LOCALE_REFUSED = ['22023', '42704', '42809', '42P17']
 
 const quoteLiteral = pg.escapeLiteral
@@ -150,7 +152,7 @@ async function createLike(session: Session, options: ScratchOptions, owner: stri
   const create =
     `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(like.encoding)}` +
     (owner === undefined ? '' : ` OWNER ${quoteIdentifier(owner)}`) +
-    (tablespace === undefined ? '' : ` TABLESPACE ${quoteIdentifier(tablespace)}`)
+    (tablespace === undefined || tablespace === DEFAULT_TABLESPACE ? '' : ` TABLESPACE ${quoteIdentifier(tablespace)}`)
   const locale = `LC_COLLATE ${quoteLiteral(like.collate)} LC_CTYPE ${quoteLiteral(like.ctype)}`
   await firstThatWorks(session, `${create} ${locale}`, [create, `${create} LC_COLLATE 'C' LC_CTYPE 'C'`])
 }

@@ -48,9 +48,21 @@ export function inspectServer(
   })
 }
 
-/** Descriptions of at most `limit` objects that somebody made in the database, extensions and what belongs to them left out. */
-export async function listUserObjects(session: Session, limit = LISTED_OBJECTS): Promise<string[]> {
-  const { rows } = await session.query<{ description: string }>(USER_OBJECTS, [limit])
+/**
+ * Descriptions of at most `limit` objects that somebody made in the database, extensions and what belongs to them left out.
+ *
+ * @param options.foreign only those that the session's role can't drop, since they belong to another
+ */
+export async function listUserObjects(
+  session: Session,
+  limit = LISTED_OBJECTS,
+  { foreign = false }: { foreign?: boolean } = {},
+): Promise<string[]> {
+  const { rows } = await session.query<{ description: string }>(
+    `SELECT pg_describe_object(class, object, 0) AS description FROM (${USER_OBJECTS}) user_objects
+      WHERE NOT $2 OR NOT coalesce(pg_has_role(owner, 'USAGE'), true) ORDER BY rank, object LIMIT $1`,
+    [limit, foreign],
+  )
   return rows.map(({ description }) => description)
 }
 
@@ -66,26 +78,26 @@ const EXTENSIONS = `
 
 // Object ids below 16384 belong to the system, except those of large objects, which anybody may choose. Index, toast, row and
 // array types come and go with what is listed here.
-const USER_OBJECTS = `
-  SELECT pg_describe_object(class, object, 0) AS description FROM (
-    SELECT 1 AS rank, 'pg_class'::regclass AS class, oid AS object FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-    UNION ALL SELECT 2, 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL SELECT 3, 'pg_proc'::regclass, oid FROM pg_proc
-    UNION ALL SELECT 4, 'pg_type'::regclass, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
+export const USER_OBJECTS = `
+  SELECT * FROM (
+    SELECT 1 AS rank, 'pg_class'::regclass AS class, oid AS object, relowner AS owner FROM pg_class
+     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    UNION ALL SELECT 2, 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT 3, 'pg_proc'::regclass, oid, proowner FROM pg_proc
+    UNION ALL SELECT 4, 'pg_type'::regclass, t.oid, typowner FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
                WHERE typtype IN ('d', 'e', 'r', 'p') OR (typtype = 'c' AND c.relkind = 'c')
                   OR (typtype = 'b' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))
-    UNION ALL SELECT 5, 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata
-    UNION ALL SELECT 6, 'pg_operator'::regclass, oid FROM pg_operator
-    UNION ALL SELECT 6, 'pg_cast'::regclass, oid FROM pg_cast
-    UNION ALL SELECT 6, 'pg_collation'::regclass, oid FROM pg_collation
-    UNION ALL SELECT 6, 'pg_conversion'::regclass, oid FROM pg_conversion
-    UNION ALL SELECT 6, 'pg_ts_config'::regclass, oid FROM pg_ts_config
-    UNION ALL SELECT 6, 'pg_ts_dict'::regclass, oid FROM pg_ts_dict
-    UNION ALL SELECT 7, 'pg_foreign_data_wrapper'::regclass, oid FROM pg_foreign_data_wrapper
-    UNION ALL SELECT 7, 'pg_foreign_server'::regclass, oid FROM pg_foreign_server
-    UNION ALL SELECT 7, 'pg_event_trigger'::regclass, oid FROM pg_event_trigger
-    UNION ALL SELECT 7, 'pg_publication'::regclass, oid FROM pg_publication
+    UNION ALL SELECT 5, 'pg_largeobject'::regclass, oid, lomowner FROM pg_largeobject_metadata
+    UNION ALL SELECT 6, 'pg_operator'::regclass, oid, oprowner FROM pg_operator
+    UNION ALL SELECT 6, 'pg_cast'::regclass, oid, NULL FROM pg_cast
+    UNION ALL SELECT 6, 'pg_collation'::regclass, oid, collowner FROM pg_collation
+    UNION ALL SELECT 6, 'pg_conversion'::regclass, oid, conowner FROM pg_conversion
+    UNION ALL SELECT 6, 'pg_ts_config'::regclass, oid, cfgowner FROM pg_ts_config
+    UNION ALL SELECT 6, 'pg_ts_dict'::regclass, oid, dictowner FROM pg_ts_dict
+    UNION ALL SELECT 7, 'pg_foreign_data_wrapper'::regclass, oid, fdwowner FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 7, 'pg_foreign_server'::regclass, oid, srvowner FROM pg_foreign_server
+    UNION ALL SELECT 7, 'pg_event_trigger'::regclass, oid, evtowner FROM pg_event_trigger
+    UNION ALL SELECT 7, 'pg_publication'::regclass, oid, pubowner FROM pg_publication
   ) made
   WHERE (object >= 16384 OR class = 'pg_largeobject'::regclass)
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.deptype = 'e')
-  ORDER BY rank, object LIMIT $1`
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.deptype = 'e')`

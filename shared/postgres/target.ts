@@ -1,86 +1,109 @@
 import type { DumpContents } from '../domain/manifest.ts'
-import { CofferError } from '../errors.ts'
+import type { PostgresConnection } from './connection.ts'
+import { listUncarriable } from './database-properties.ts'
+import { extensionFates, freshExtensionFates, type ExtensionFate } from './extensions.ts'
 import { majorOf } from './clients.ts'
-import { describeConnection, type PostgresConnection } from './connection.ts'
 import { inspectServer, listUserObjects, type ServerInfo } from './server.ts'
 import { withSession, type Session } from './session.ts'
+import { findDoor } from './swap.ts'
 
-interface AvailableExtension {
-  name: string
-  isInstalled: boolean
-  /** The role may create it, or, where it is installed, set its comment, as every dump does. */
-  isUsable: boolean
+/** What a restore asks of the database that it goes into, and of the role that it goes in by. */
+export interface Target extends ServerInfo {
+  connection: PostgresConnection
+  isSuperuser: boolean
+  mayCreateDatabases: boolean
+  ownsDatabase: boolean
+  mayCreateSchemas: boolean
+  /** Of the schema public. */
+  ownsPublic: boolean
+  tablespace: string
+  mayUseTablespace: boolean
+  comment: string | null
+  /** Rights over the server's files and programs, which a hostile dump would use. */
+  dangerousRights: string[]
+  /** Roles with sessions here that this role may not end. */
+  lastingSessions: string[]
+  preparedTransactions: number
+  /** Examples of what this role may not drop. */
+  foreignObjects: string[]
+  /** Schemas in which extensions of other roles lie. */
+  foreignSchemas: string[]
+  fates: Map<string, ExtensionFate>
+  /** In a new database on the same server. */
+  freshFates: Map<string, ExtensionFate>
+  /** Another database of the server that the role may enter; null where there is none. */
+  door: PostgresConnection | null
+  /** Settings of the database that this role can't give to another. */
+  uncarriable: string[]
 }
 
-/**
- * Finds out whether a whole dump can go into this database, before anything is written.
- *
- * @throws TARGET_NOT_EMPTY, else TARGET_INCOMPATIBLE, with all findings at once
- */
-export async function checkTarget(
+type Facts = Omit<
+  Target,
+  keyof ServerInfo | 'connection' | 'foreignObjects' | 'fates' | 'freshFates' | 'door' | 'uncarriable'
+>
+
+/** @throws SOURCE_AUTH_FAILED, SOURCE_DATABASE_UNKNOWN, SOURCE_PERMISSION_DENIED, SOURCE_UNREACHABLE */
+export async function lookAtTarget(
   connection: PostgresConnection,
   expected: DumpContents,
   signal: AbortSignal | undefined,
-): Promise<ServerInfo> {
+): Promise<Target> {
   const server = await inspectServer(connection, { signal })
-  const { objects, extensions, mayCreate } = await withSession(connection, { signal }, async (session) => ({
-    objects: await listUserObjects(session),
-    extensions: await listAvailableExtensions(session),
-    mayCreate: await mayCreateSchemas(session),
+  const door = await findDoor(connection, signal)
+  return withSession(connection, { signal }, async (session) => ({
+    ...server,
+    ...(await readFacts(session)),
+    connection,
+    door,
+    foreignObjects: await listUserObjects(session, 5, { foreign: true }),
+    fates: await extensionFates(session, expected),
+    freshFates: await freshExtensionFates(session, expected),
+    uncarriable: await listUncarriable(session, connection.database),
   }))
-  const findings = [
-    ...(objects.length > 0 ? [`it is not empty: it has for example ${objects.join(', ')}`] : []),
-    ...compareServers(server, expected),
-    ...(mayCreate ? [] : [`the role ${connection.user} may not create schemas in it`]),
-    ...compareExtensions(extensions, expected),
-  ]
-  if (findings.length === 0) return server
-  throw new CofferError(
-    objects.length > 0 ? 'TARGET_NOT_EMPTY' : 'TARGET_INCOMPATIBLE',
-    `${describeConnection(connection)} cannot take the dump of ${expected.database}: ${findings.join('; ')}`,
-    { details: { findings } },
-  )
 }
 
-function compareServers(server: ServerInfo, expected: DumpContents): string[] {
+/** What stands against a restore of this dump whatever way it takes. */
+export function compareServers(target: Target, expected: DumpContents): string[] {
   const findings: string[] = []
-  if (server.major < majorOf(expected.server_version)) {
-    findings.push(`its server runs PostgreSQL ${server.version}, older than the dumped ${expected.server_version}`)
+  if (target.major < majorOf(expected.server_version)) {
+    findings.push(`its server runs PostgreSQL ${target.version}, older than the dumped ${expected.server_version}`)
   }
-  if (server.encoding !== expected.encoding) {
-    findings.push(`its encoding is ${server.encoding}, not ${expected.encoding}`)
+  if (target.encoding !== expected.encoding) {
+    findings.push(`its encoding is ${target.encoding}, not ${expected.encoding}`)
+  }
+  for (const { name, version } of expected.extensions) {
+    if (target.fates.get(name) === 'unavailable') findings.push(`its server lacks the extension ${name} ${version}`)
+  }
+  for (const right of target.isSuperuser ? [] : target.dangerousRights) {
+    findings.push(
+      `the role ${target.connection.user} is a member of ${right}, which a hostile dump could use against the server`,
+    )
   }
   return findings
 }
 
-function compareExtensions(available: readonly AvailableExtension[], expected: DumpContents): string[] {
-  const byName = new Map(available.map((extension) => [extension.name, extension]))
-  return expected.extensions.flatMap(({ name, version }) => {
-    const extension = byName.get(name)
-    if (!extension) return [`its server lacks the extension ${name} ${version}`]
-    if (extension.isUsable) return []
-    return extension.isInstalled
-      ? [`the extension ${name} is installed and belongs to another role`]
-      : [`only a superuser can create the extension ${name}`]
-  })
+async function readFacts(session: Session): Promise<Facts> {
+  const { rows } = await session.query<Facts>(FACTS)
+  if (!rows[0]) throw new Error('pg_database does not list the current database')
+  return rows[0]
 }
 
-async function mayCreateSchemas(session: Session): Promise<boolean> {
-  const { rows } = await session.query<{ may: boolean }>(
-    `SELECT has_database_privilege(current_database(), 'CREATE') AS may`,
-  )
-  return rows[0]?.may ?? false
-}
-
-// An extension of the system's own (plpgsql) is in every database and in no dump.
-async function listAvailableExtensions(session: Session): Promise<AvailableExtension[]> {
-  const { rows } = await session.query<AvailableExtension>(`
-    SELECT a.name, e.oid IS NOT NULL AS "isInstalled",
-           r.rolsuper OR CASE WHEN e.oid IS NULL THEN NOT v.superuser OR v.trusted
-                              ELSE e.oid < 16384 OR pg_has_role(e.extowner, 'MEMBER') END AS "isUsable"
-      FROM pg_available_extensions a
-      JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
-      JOIN pg_roles r ON r.rolname = current_user
-      LEFT JOIN pg_extension e ON e.extname = a.name`)
-  return rows
-}
+const FACTS = `
+  SELECT r.rolsuper AS "isSuperuser", r.rolsuper OR r.rolcreatedb AS "mayCreateDatabases",
+         pg_has_role(d.datdba, 'USAGE') AS "ownsDatabase", t.spcname AS tablespace,
+         t.spcname = 'pg_default' OR has_tablespace_privilege(t.oid, 'CREATE') AS "mayUseTablespace",
+         shobj_description(d.oid, 'pg_database') AS comment,
+         has_database_privilege(d.oid, 'CREATE') AS "mayCreateSchemas",
+         coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'public'), false) AS "ownsPublic",
+         (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles m
+           WHERE rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
+             AND pg_has_role(m.oid, 'MEMBER')) AS "dangerousRights",
+         (SELECT coalesce(json_agg(DISTINCT a.usename), '[]') FROM pg_stat_activity a JOIN pg_roles o ON o.oid = a.usesysid
+           WHERE a.datid = d.oid AND a.pid <> pg_backend_pid() AND NOT r.rolsuper
+             AND (o.rolsuper OR NOT (pg_has_role(o.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')))
+         ) AS "lastingSessions",
+         (SELECT count(*)::int FROM pg_prepared_xacts WHERE database = d.datname) AS "preparedTransactions",
+         (SELECT coalesce(json_agg(DISTINCT nspname), '[]') FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+           WHERE e.oid >= 16384 AND n.oid >= 16384 AND NOT pg_has_role(e.extowner, 'USAGE')) AS "foreignSchemas"
+    FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace JOIN pg_roles r ON r.rolname = current_user
+   WHERE d.datname = current_database()`

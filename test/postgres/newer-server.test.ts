@@ -5,13 +5,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parsePostgresUrl, type PostgresConnection } from '../../shared/postgres/connection.ts'
 import { openDump } from '../../shared/postgres/dump.ts'
 import { openClientEnvironment } from '../../shared/postgres/environment.ts'
-import { restoreIntoEmpty } from '../../shared/postgres/restore.ts'
 import { inspectServer } from '../../shared/postgres/server.ts'
 import { withSession } from '../../shared/postgres/session.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { startNewerPostgres, type NewerPostgres } from '../support/newer-postgres.ts'
 import { clients, query } from '../support/postgres.ts'
+import { restoreInto } from '../support/restores.ts'
 import { inPieces } from '../support/streams.ts'
 
 let newer: NewerPostgres
@@ -43,13 +43,13 @@ test.skipIf(olderClients.length === 0)(
       await query(source.url, 'CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 1000) i')
       const { bytes, contents } = await dumpWhole(source.url)
       const connection = parsePostgresUrl(newer.url)
-      const restored = await restoreIntoEmpty({
+      const restored = await restoreInto({
         connection,
         clients: olderClients,
         dump: inPieces(bytes, 10_000),
         expected: contents,
       })
-      expect(restored).toEqual({ tables: 1, rows: 1000, largeObjects: 0 })
+      expect(restored).toMatchObject({ tables: 1, rows: 1000, large_objects: 0, compared: 'relations' })
     } finally {
       await source.drop()
     }

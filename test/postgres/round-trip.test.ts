@@ -3,20 +3,21 @@ import { escapeIdentifier } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DumpContents } from '../../shared/domain/manifest.ts'
 import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
-import { restoreIntoEmpty, type RestoredDatabase } from '../../shared/postgres/restore.ts'
+import type { RestoreReport } from '../../shared/postgres/restore-into-scratch.ts'
 import { builtInTypes, fingerprint, makeDatabaseZoo, RELATIONS } from '../support/database-zoo.ts'
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { clients, createDatabaseNamed, dumpAsText, query } from '../support/postgres.ts'
+import { restoreInto } from '../support/restores.ts'
 import { inPieces } from '../support/streams.ts'
 import { ACCEPT_NO_INPUT, SAMPLES } from './type-samples.ts'
 
-async function copyDatabase(from: string, to: string): Promise<{ contents: DumpContents; restored: RestoredDatabase }> {
+async function copyDatabase(from: string, to: string): Promise<{ contents: DumpContents; restored: RestoreReport }> {
   const { bytes, contents } = await dumpWhole(from)
   const connection = parsePostgresUrl(to)
   return {
     contents,
-    restored: await restoreIntoEmpty({ connection, clients, dump: inPieces(bytes, 10_000), expected: contents }),
+    restored: await restoreInto({ connection, clients, dump: inPieces(bytes, 10_000), expected: contents }),
   }
 }
 
@@ -24,7 +25,7 @@ describe('a database with one of everything', () => {
   let source: TestDatabase
   let target: TestDatabase
   let contents: DumpContents
-  let restored: RestoredDatabase
+  let restored: RestoreReport
 
   beforeAll(async () => {
     source = await createTestDatabase()
@@ -66,10 +67,10 @@ describe('a database with one of everything', () => {
       unlogged_rows: 5,
     })
     expect(contents.tables.map(({ name }) => name)).not.toContain('orders')
-    expect(restored).toEqual({
+    expect(restored).toMatchObject({
       tables: counted.length,
       rows: counted.reduce((sum, { rows }) => sum + rows, 0),
-      largeObjects: 3,
+      large_objects: 3,
     })
   })
 

@@ -1,17 +1,122 @@
+import { randomUUID } from 'node:crypto'
 import type { DumpContents } from '../../shared/domain/manifest.ts'
+import { CofferError } from '../../shared/errors.ts'
 import { findPostgresClients } from '../../shared/postgres/clients.ts'
-import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
-import { restoreIntoEmpty } from '../../shared/postgres/restore.ts'
-import { readPlain, type RestorePart } from './restore-part.ts'
+import { isCommitted, removeMarker } from '../../shared/postgres/committed.ts'
+import { describeConnection, parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { recoverInPlace, restoreInPlace } from '../../shared/postgres/restore-in-place.ts'
+import { refuseFindings, restoreIntoScratch } from '../../shared/postgres/restore-into-scratch.ts'
+import { planRestore, type RestoreMethod, type RestorePlan } from '../../shared/postgres/restore-plan.ts'
+import { restoreTables } from '../../shared/postgres/restore-tables.ts'
+import { readContents } from '../../shared/postgres/rewrite-archive.ts'
+import { dropScratch, scratchName } from '../../shared/postgres/scratch.ts'
+import { withSession } from '../../shared/postgres/session.ts'
+import { dropKept, findDoor, markerOfRestore, recoverSwap, swapBack, swapIn } from '../../shared/postgres/swap.ts'
+import { compareServers, lookAtTarget } from '../../shared/postgres/target.ts'
+import { reached } from '../../shared/steps.ts'
+import { readPlain, type RestorePart as EmptyPart } from './restore-part.ts'
+import type { Restorer, RestorePart } from './restorer.ts'
 
-/** Restores a dump into an empty database and compares it with what was counted when it was taken. */
-export async function restoreDatabase(part: RestorePart, contents: DumpContents): Promise<Record<string, unknown>> {
-  const report = await restoreIntoEmpty({
-    connection: parsePostgresUrl(part.connection.url),
+type DatabasePart = RestorePart<DumpContents>
+
+const METHODS: Record<RestoreMethod, string> = {
+  swap: 'into a scratch database on the same server, which then takes the place of the old one; the old one is kept until confirmed',
+  'in place':
+    'in one transaction within the database, since its role may not put another in its place; nothing is kept of the old state',
+  tables: 'the rows of the selected tables, in one transaction within the database; nothing is kept of the old state',
+}
+
+/** Restores dumps of PostgreSQL over living databases (docs/restore-postgresql.md). */
+export const databaseRestorer: Restorer<DumpContents> = {
+  async preflight(part) {
+    const { target, method, findings, leftOut } = await plan(part)
+    return { isEmpty: target.isEmpty, method: METHODS[method], findings, leftOut }
+  },
+
+  async recover(part) {
+    const { id, target, signal } = partsOf(part)
+    const door = await findDoor(target, signal)
+    // First, since a killed swap may have left the target closed.
+    const swapped = door ? await recoverSwap({ id, target, door, signal }) : 'as-before'
+    return swapped === 'restored' ? swapped : await recoverInPlace(id, target, signal)
+  },
+
+  async restore(part) {
+    const planned = await plan(part)
+    refuseFindings(planned.findings, part.contents)
+    const { id, signal } = partsOf(part)
+    const common = {
+      ...{ id, signal, target: planned.target, expected: part.contents },
+      clients: await findPostgresClients(),
+      dump: readPlain(part, 'dump'),
+    }
+    if (planned.method === 'swap') return await restoreBySwap(common, planned)
+    const report =
+      planned.method === 'tables' ? await restoreTables(common, part.selection) : await restoreInPlace(common)
+    return { ...report, method: METHODS[planned.method] }
+  },
+
+  async confirm(part) {
+    const { id, target, signal } = partsOf(part)
+    const door = await findDoor(target, signal)
+    if (door) await dropKept({ id, target, door, signal })
+    await withSession(target, { signal }, (session) => removeMarker(session, id))
+  },
+
+  async undo(part) {
+    const { id, target, signal } = partsOf(part)
+    const door = await findDoor(target, signal)
+    if (!door)
+      throw new CofferError('CONFLICT', `${describeConnection(target)} was restored in place, and nothing was kept`)
+    await swapBack({ id, target, door, signal })
+  },
+}
+
+type Common = Parameters<typeof restoreInPlace>[0]
+
+async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<Record<string, unknown>> {
+  const { id, signal, expected, clients, dump } = common
+  const { door, connection, tablespace, isEmpty } = target
+  if (!door) throw new Error('a swap was planned without a door')
+  const [name, marker] = [scratchName('restore', id), markerOfRestore(id)]
+  try {
+    const report = await restoreIntoScratch({ server: door, name, marker, clients, dump, expected, tablespace, signal })
+    reached('restore-compared', { restore: id })
+    const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty })
+    return { ...report, left_out: [...report.left_out, ...notCarried], method: METHODS.swap }
+  } catch (error) {
+    // Whatever stopped it, the signal included, may not stop this; what can't be dropped now, `recover` drops.
+    if (!(await isIn(connection, id))) await dropScratch(door, name, marker).catch(() => undefined)
+    throw error
+  }
+}
+
+const isIn = (connection: Common['target']['connection'], id: string): Promise<boolean> =>
+  withSession(connection, {}, (session) => isCommitted(session, connection.database, id)).catch(() => true)
+
+async function plan(part: DatabasePart): Promise<RestorePlan> {
+  const { target, signal } = partsOf(part)
+  const contents = await readContents(readPlain(part, 'dump'))
+  const clients = await findPostgresClients()
+  const { selection, contents: expected } = part
+  return planRestore({ connection: target, clients, contents, expected, selection, signal })
+}
+
+const partsOf = ({ id, connection, life }: DatabasePart) => ({
+  ...{ id, target: parsePostgresUrl(connection.url), signal: life.signal },
+})
+
+/** Restores a dump into an empty database. @throws TARGET_NOT_EMPTY, and as restoreInPlace */
+export async function restoreDatabase(part: EmptyPart, contents: DumpContents): Promise<Record<string, unknown>> {
+  const connection = parsePostgresUrl(part.connection.url)
+  const { signal } = part.life
+  const target = await lookAtTarget(connection, contents, signal)
+  if (!target.isEmpty) throw new CofferError('TARGET_NOT_EMPTY', `${describeConnection(connection)} is not empty`)
+  refuseFindings(compareServers(target, contents), contents)
+  const { tables, rows, large_objects } = await restoreInPlace({
+    ...{ id: randomUUID(), target, expected: contents, signal },
     clients: await findPostgresClients(),
     dump: readPlain(part, 'dump'),
-    expected: contents,
-    signal: part.life.signal,
   })
-  return { ...report }
+  return { tables, rows, largeObjects: large_objects }
 }

@@ -1,0 +1,211 @@
+import type { DumpContents } from '../domain/manifest.ts'
+import type { Selection } from '../domain/selection.ts'
+import { removeMarker } from './committed.ts'
+import { partArchive } from './left-out.ts'
+import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
+import { refuseFindings } from './restore-into-scratch.ts'
+import type { ArchiveContents, ArchiveEntry, ArchivePlan } from './rewrite-archive.ts'
+import { inAnyEncoding, rowCheck } from './row-check.ts'
+import { quoteTable, readLivingTables, selectTables, type DumpedTable, type LivingTable } from './selected-tables.ts'
+import { quoteIdentifier, withSession } from './session.ts'
+import type { Target } from './target.ts'
+
+export interface RestoredTables {
+  tables: number
+  rows: number
+  /** Tables that the target had not, and that were created as they were. */
+  created: string[]
+}
+
+export interface TablesPlan {
+  plan: ArchivePlan
+  chosen: DumpedTable[]
+  created: string[]
+  findings: string[]
+}
+
+const NAME = String.raw`(?:[a-z_][a-z0-9_]*|"(?:[^"]|"")+")`
+/** Nothing but what pg_dump writes: a hostile archive may carry any statement in its place. */
+const PLAIN_COPY = new RegExp(
+  String.raw`^COPY ${NAME}\.${NAME} (?:\((?<columns>${NAME}(?:, ${NAME})*)\))? ?FROM stdin;\n$`,
+)
+const QUALIFIED = new RegExp(String.raw`^${NAME}\.${NAME}$`)
+const PLAIN_SETVAL = /^SELECT pg_catalog\.setval\('(?<sequence>(?:[^'\\]|'')+)', -?\d+, (?:true|false)\);\n$/
+
+/**
+ * Replaces the selected tables' rows by those of the dump, in one transaction that commits only after the source of the dump has ended
+ * well and the rows were counted. Tables that the target has keep their definition, constraints and triggers; those that it has not are
+ * created. Nothing else of the target changes.
+ *
+ * @throws as restoreInPlace
+ */
+export async function restoreTables(restore: RestoreInPlace, selection: Selection): Promise<RestoredTables> {
+  const { target, expected, signal, id } = restore
+  const { chosen } = selectTables(selection, expected)
+  const living = await withSession(target.connection, { signal }, (session) => readLivingTables(session, chosen))
+  let created: string[] = []
+  await restoreInOneTransaction(restore, (contents) => {
+    const made = planTables({ contents, target, expected, selection, living })
+    refuseFindings(made.findings, expected)
+    created = made.created
+    return made.plan
+  })
+  await withSession(target.connection, { signal }, (session) => removeMarker(session, id))
+  return { tables: chosen.length, rows: chosen.reduce((sum, { rows }) => sum + rows, 0), created }
+}
+
+/** What is done to the target, and what stands against it. */
+export function planTables(options: {
+  contents: ArchiveContents
+  target: Target
+  expected: DumpContents
+  selection: Selection
+  living: readonly LivingTable[]
+}): TablesPlan {
+  const { contents, target, expected, selection, living } = options
+  const { chosen, findings } = selectTables(selection, expected)
+  const isLiving = (table: DumpedTable) =>
+    living.some(({ schema, name }) => schema === table.schema && name === table.name)
+  const missing = chosen.filter((table) => !isLiving(table))
+  const taken = new Map<number, ArchiveEntry>()
+  const take = (entries: readonly ArchiveEntry[]) => entries.forEach((entry) => taken.set(entry.dumpId, entry))
+  const restarts: string[] = []
+  for (const table of living) {
+    const { rows, positions } = rowsOf(contents, table)
+    take([...rows, ...positions])
+    findings.push(...checkRows(table, rows, positions))
+    // A sequence that restarts gets new storage, so that what setval writes afterwards goes with a rollback.
+    restarts.push(...positions.map((entry) => `ALTER SEQUENCE ${sequenceOf(entry) ?? ''} RESTART`))
+  }
+  for (const table of missing) take(definitionOf(contents, table))
+  if (missing.length > 0 && target.isSuperuser) {
+    findings.push(
+      `the target lacks ${missing.map(quoteTable).join(', ')}, and a superuser can't safely create what a dump defines: use the role that owns the database`,
+    )
+  }
+  findings.push(...living.flatMap((table) => checkLiving(table, chosen)))
+  const kept = partArchive(
+    { ...contents, entries: contents.entries.filter(({ dumpId }) => taken.has(dumpId)) },
+    placeOf(target),
+  )
+  return {
+    chosen,
+    created: missing.map(quoteTable),
+    findings: [...findings, ...kept.findings],
+    plan: {
+      entries: kept.entries,
+      before: [...makeSchemas(missing), ...makeRoom(living, chosen), ...restarts].map(inAnyEncoding),
+      afterData: [rowCheck({ tables: chosen, large_objects: null })],
+      after: putBack(living, chosen).map(inAnyEncoding),
+    },
+  }
+}
+
+function rowsOf({ entries }: ArchiveContents, table: DumpedTable) {
+  const isOf = ({ schema, name }: ArchiveEntry) => schema === table.schema && name === table.name
+  const ids = new Set(entries.filter((entry) => entry.kind === 'TABLE' && isOf(entry)).map(({ dumpId }) => dumpId))
+  const owned = entries.filter(
+    ({ kind, dependencies }) => kind === 'SEQUENCE' && dependencies.some((id) => ids.has(id)),
+  )
+  const sequences = new Set(owned.map(({ dumpId }) => dumpId))
+  return {
+    rows: entries.filter((entry) => entry.kind === 'TABLE DATA' && isOf(entry)),
+    positions: entries.filter(
+      ({ kind, dependencies }) => kind === 'SEQUENCE SET' && dependencies.some((id) => sequences.has(id)),
+    ),
+  }
+}
+
+/** The sequence of a plain setval, quoted as SQL needs it; null where the statement is anything else. */
+function sequenceOf({ definition }: ArchiveEntry): string | null {
+  const sequence = PLAIN_SETVAL.exec(definition)?.groups?.['sequence']?.replaceAll("''", "'") ?? ''
+  return QUALIFIED.test(sequence) ? sequence : null
+}
+
+function checkRows(table: LivingTable, rows: readonly ArchiveEntry[], positions: readonly ArchiveEntry[]): string[] {
+  const columns = PLAIN_COPY.exec(rows[0]?.copy ?? '')?.groups
+  const odd = positions.filter((entry) => sequenceOf(entry) === null)
+  if (rows.length !== 1 || !columns || odd.length > 0)
+    return [`the dump's statements for ${quoteTable(table)} are not those of pg_dump`]
+  const names = (columns['columns'] ?? '').match(new RegExp(NAME, 'g')) ?? []
+  const absent = names.map(unquote).filter((name) => !table.columns.includes(name))
+  return absent.length === 0 ? [] : [`${quoteTable(table)} has no column ${absent.join(', ')} any more`]
+}
+
+function checkLiving(table: LivingTable, chosen: readonly DumpedTable[]): string[] {
+  const name = quoteTable(table)
+  const isChosen = (other: { schema: string; table: string }) =>
+    chosen.some((one) => one.schema === other.schema && one.name === other.table)
+  return [
+    ...(table.kind === 'r' ? [] : [`${name} is not a table in the target`]),
+    ...(table.isOwned ? [] : [`${name} belongs to another role`]),
+    ...(table.isGuarded ? [`${name} forces its row-level security on its owner`] : []),
+    ...table.referencedBy
+      .filter((other) => !isChosen(other))
+      .map((other) => `${quoteTable({ ...other, name: other.table })} has a foreign key into ${name}: select it too`),
+    ...table.foreignKeys
+      .filter((key) => key.isInherited && isChosen(key))
+      .map(
+        (key) => `the foreign key ${key.name} of ${name} comes from its partitioned table: restore everything instead`,
+      ),
+  ]
+}
+
+const makeSchemas = (missing: readonly DumpedTable[]) =>
+  [...new Set(missing.map(({ schema }) => schema))].map(
+    (schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`,
+  )
+
+/** Foreign keys among the selected tables go and come back, since rows arrive in any order; triggers sleep meanwhile. */
+function makeRoom(living: readonly LivingTable[], chosen: readonly DumpedTable[]): string[] {
+  if (living.length === 0) return []
+  return [
+    ...living.flatMap((table) =>
+      innerKeys(table, chosen).map(({ name }) => alter(table, `DROP CONSTRAINT ${quoteIdentifier(name)}`)),
+    ),
+    ...living.flatMap((table) =>
+      table.triggers.map(({ name }) => alter(table, `DISABLE TRIGGER ${quoteIdentifier(name)}`)),
+    ),
+    `TRUNCATE ${living.map((table) => `ONLY ${quoteTable(table)}`).join(', ')}`,
+  ]
+}
+
+function putBack(living: readonly LivingTable[], chosen: readonly DumpedTable[]): string[] {
+  const enable = { O: 'ENABLE', A: 'ENABLE ALWAYS', R: 'ENABLE REPLICA' }
+  return living.flatMap((table) => [
+    ...innerKeys(table, chosen).map(({ name, definition }) =>
+      alter(table, `ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`),
+    ),
+    ...table.triggers.map(({ name, mode }) => alter(table, `${enable[mode]} TRIGGER ${quoteIdentifier(name)}`)),
+  ])
+}
+
+const alter = (table: LivingTable, action: string) => `ALTER TABLE ONLY ${quoteTable(table)} ${action}`
+
+const innerKeys = ({ foreignKeys }: LivingTable, chosen: readonly DumpedTable[]) =>
+  foreignKeys.filter((key) => chosen.some(({ schema, name }) => schema === key.schema && name === key.table))
+
+const unquote = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
+
+/** The table with all that hangs on it: columns' defaults, sequences, indexes, constraints, triggers, comments; and its schema. */
+function definitionOf({ entries }: ArchiveContents, table: DumpedTable): ArchiveEntry[] {
+  const isOf = ({ schema, name }: ArchiveEntry) => schema === table.schema && name === table.name
+  const taken = new Set(entries.filter((entry) => entry.kind === 'TABLE' && isOf(entry)).map(({ dumpId }) => dumpId))
+  // Twice, since comments and positions hang on indexes and sequences that hang on the table.
+  for (let round = 0; round < 2; round++) {
+    for (const entry of entries) {
+      const hangs = entry.dependencies.some((id) => taken.has(id))
+      if (hangs && entry.schema === table.schema && isPart(entry, table)) taken.add(entry.dumpId)
+    }
+  }
+  return entries.filter(({ dumpId }) => taken.has(dumpId))
+}
+
+const PARTS = /^(INDEX|SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|STATISTICS|INDEX ATTACH|COMMENT)$/
+const NAMED_PARTS =
+  /^(TABLE DATA|TABLE ATTACH|DEFAULT|CONSTRAINT|CHECK CONSTRAINT|FK CONSTRAINT|TRIGGER|RULE|POLICY|ROW SECURITY)$/
+
+function isPart({ kind, name }: ArchiveEntry, table: DumpedTable): boolean {
+  if (PARTS.test(kind)) return true
+  return NAMED_PARTS.test(kind) && (name === table.name || name.startsWith(`${table.name} `))
+}

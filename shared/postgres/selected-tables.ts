@@ -1,0 +1,69 @@
+import type { DumpContents } from '../domain/manifest.ts'
+import type { Selection } from '../domain/selection.ts'
+import { quoteIdentifier, type Session } from './session.ts'
+
+export type DumpedTable = DumpContents['tables'][number]
+
+/** A selected table as it is in the target. */
+export interface LivingTable extends DumpedTable {
+  kind: string
+  isOwned: boolean
+  columns: string[]
+  isGuarded: boolean
+  foreignKeys: { name: string; definition: string; schema: string; table: string; isInherited: boolean }[]
+  /** Tables with a foreign key into this one. */
+  referencedBy: { schema: string; table: string }[]
+  triggers: { name: string; mode: 'O' | 'A' | 'R' }[]
+}
+
+/** The tables of the dump that a selection names, and what it names that the dump has not. */
+export function selectTables(
+  { schemas, tables, paths }: Selection,
+  expected: DumpContents,
+): { chosen: DumpedTable[]; findings: string[] } {
+  const nameOf = ({ schema, name }: DumpedTable) => `${schema}.${name}`
+  const names = new Set(expected.tables.map(nameOf))
+  const inSchema = (schema: string) => expected.tables.some((table) => table.schema === schema)
+  return {
+    chosen: expected.tables.filter((table) => schemas.includes(table.schema) || tables.includes(nameOf(table))),
+    findings: [
+      ...tables
+        .filter((table) => !names.has(table))
+        .map((table) => `the backup has no table ${table} with rows of its own`),
+      ...schemas.filter((schema) => !inSchema(schema)).map((schema) => `the backup has no table in a schema ${schema}`),
+      ...(paths.length > 0 ? ['paths are of media, and this is a database'] : []),
+    ],
+  }
+}
+
+/** Those of the tables that the session's database has. */
+export async function readLivingTables(session: Session, chosen: readonly DumpedTable[]): Promise<LivingTable[]> {
+  const { rows } = await session.query<LivingTable>(LIVING, [
+    chosen.map(({ schema }) => schema),
+    chosen.map(({ name }) => name),
+    chosen.map(({ rows }) => rows),
+  ])
+  return rows
+}
+
+export const quoteTable = ({ schema, name }: { schema: string; name: string }): string =>
+  `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+
+const LIVING = `
+  SELECT n.nspname AS schema, c.relname AS name, chosen.rows::float8 AS rows, c.relkind AS kind,
+         pg_has_role(c.relowner, 'USAGE') AS "isOwned", c.relrowsecurity AND c.relforcerowsecurity AS "isGuarded",
+         (SELECT coalesce(json_agg(attname ORDER BY attnum), '[]') FROM pg_attribute
+           WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
+         (SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+                   'schema', fn.nspname, 'table', f.relname, 'isInherited', k.conparentid <> 0) ORDER BY k.oid), '[]')
+            FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+           WHERE k.contype = 'f' AND k.conrelid = c.oid) AS "foreignKeys",
+         (SELECT coalesce(json_agg(json_build_object('schema', fn.nspname, 'table', f.relname)), '[]')
+            FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+           WHERE k.contype = 'f' AND k.confrelid = c.oid) AS "referencedBy",
+         (SELECT coalesce(json_agg(json_build_object('name', tgname, 'mode', tgenabled)), '[]') FROM pg_trigger
+           WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled <> 'D') AS triggers
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS chosen (schema, name, rows)
+    JOIN pg_namespace n ON n.nspname = chosen.schema
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = chosen.name
+   ORDER BY 1, 2`
