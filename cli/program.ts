@@ -9,12 +9,14 @@ import { addApplyCommand } from './commands/apply.ts'
 import { addBackupCommands } from './commands/backup.ts'
 import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
+import { addDrillCommand } from './commands/drill.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addVerifyCommands } from './commands/verify.ts'
 import type { Context, Runner } from './context.ts'
 import { EXIT, exitCodeOfProblem } from './exit-codes.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -83,6 +85,8 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addBackupCommands(program, run)
   addDownloadCommand(program, run)
   addRestoreCommands(program, run)
+  addVerifyCommands(program, run)
+  addDrillCommand(program, run)
   addPlanCommands(program, run)
   addApplyCommand(program, run)
   addRetentionCommands(program, run)

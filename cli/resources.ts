@@ -74,6 +74,11 @@ export const Plan = z.looseObject({
     on_demand: AgeRule,
     safety: AgeRule,
   }),
+  verification: z.looseObject({
+    metadata: z.looseObject({ every_days: z.number() }).nullable(),
+    checksum: z.looseObject({ every_days: z.number(), most_per_day: z.number() }).nullable(),
+    drill: z.looseObject({ every_days: z.number() }).nullable(),
+  }),
   expected_within_hours: z.number().nullish(),
 })
 export type Plan = z.infer<typeof Plan>
@@ -86,6 +91,8 @@ export const ServiceInstance = z.looseObject({
   service_status: z.string().nullish(),
 })
 export type ServiceInstance = z.infer<typeof ServiceInstance>
+
+const Verified = z.looseObject({ level: z.string(), at: z.string() })
 
 export const Backup = z.looseObject({
   uuid: z.string(),
@@ -103,6 +110,7 @@ export const Backup = z.looseObject({
   late: z.boolean().default(false),
   hold: z.looseObject({ reason: z.string(), by: z.string().nullish(), at: z.string() }).nullish(),
   delete_after: z.string().nullish(),
+  verified: Verified.nullish(),
 })
 export type Backup = z.infer<typeof Backup>
 
@@ -139,6 +147,8 @@ export const ServiceInstanceBackup = z.looseObject({
   ended_at: z.string().nullish(),
   taken_at: z.string().nullish(),
   size: z.number().nullish(),
+  verified: Verified.nullish(),
+  corrupt: z.looseObject({ at: z.string(), reason: z.string().nullish() }).nullish(),
   errors: z.array(RunError),
   warnings: z.array(z.string()),
   progress: RunProgress.nullish(),
@@ -193,6 +203,26 @@ export const Restore = z.looseObject({
 })
 export type Restore = z.infer<typeof Restore>
 export type ServiceInstanceRestore = z.infer<typeof ServiceInstanceRestore>
+
+/** Of one service-instance backup; of a whole environment, its names are null. */
+export const Verification = z.looseObject({
+  uuid: z.string(),
+  backup: z.string().nullable(),
+  service_type: z.string().nullable(),
+  prefix: z.string().nullable(),
+  level: z.string(),
+  state: z.string(),
+  outcome: z.string().nullable(),
+  attempt: z.number(),
+  progress: RunProgress.nullish(),
+  report: z.record(z.string(), z.unknown()).nullable(),
+  errors: z.array(RunError),
+  queued_at: z.string(),
+  ended_at: z.string().nullish(),
+})
+export type Verification = z.infer<typeof Verification>
+
+export const StartedVerifications = z.looseObject({ results: z.array(Verification) })
 
 export const StoreEntry = z.looseObject({ uuid: z.string(), name: z.string(), url: z.string() })
 export type StoreEntry = z.infer<typeof StoreEntry>

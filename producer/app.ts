@@ -16,6 +16,7 @@ import { serviceInstanceBackupRoutes } from './api/service-instance-backups.ts'
 import { serviceInstanceRoutes } from './api/service-instances.ts'
 import { statusRoutes } from './api/status.ts'
 import { storeRoutes } from './api/stores.ts'
+import { verificationRoutes } from './api/verifications.ts'
 import { authenticate } from './auth.ts'
 import { pagesRouter } from './dashboard/pages.ts'
 import { errorHandler, identifyRequest, refuseUnknownPath } from './error-handler.ts'
@@ -44,6 +45,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...serviceInstanceBackupRoutes(producer),
   ...backupDownloadRoutes(producer),
   ...backupRestoreRoutes(producer),
+  ...verificationRoutes(producer),
   ...progressRoutes(producer),
   ...statusRoutes(producer),
 ]

@@ -77,6 +77,7 @@ function environmentOf(given: Given, dataDir: string, services: Services, keys: 
     COFFER_DATA_DIR: dataDir,
     COFFER_DATABASE_URL: services.databaseUrl,
     COFFER_REDIS_URL: services.redisUrl,
+    COFFER_DRILL_DATABASE_URL: given.COFFER_DRILL_DATABASE_URL ?? services.drillUrl,
     COFFER_STORAGE_URL: given.COFFER_STORAGE_URL ?? pathToFileURL(makeFolder(dataDir, 'store')).href,
     COFFER_MEDIA_ROOTS: given.COFFER_MEDIA_ROOTS ?? makeFolder(dataDir, 'media'),
   }

@@ -57,6 +57,10 @@ const Producer = Common.extend({
 })
 
 const Worker = Common.extend({
+  /** A server that drills may make databases on. Without it, no database is drilled. */
+  COFFER_DRILL_DATABASE_URL: url('postgres://, postgresql://').optional(),
+  /** Where drills of media are extracted to; by default `scratch` in the data folder. */
+  COFFER_SCRATCH_DIR: folder.optional(),
   COFFER_WORKER_CONCURRENCY: count(2),
   /** A run that has not shown life for so long may be settled and taken over. */
   COFFER_LEASE_SECONDS: seconds(60),

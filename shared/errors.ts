@@ -115,6 +115,29 @@ export const FAILURES = {
     remedy: 'raise maxParts of the store if the server allows more parts',
   },
   ARTIFACT_CORRUPT: { retry: 'never', status: 500, remedy: 'use another backup and keep this one for examination' },
+  QUARANTINED: {
+    retry: 'never',
+    status: 409,
+    remedy:
+      'use another backup; to examine this one, copy the objects that its artifacts name from the store, or put whole ones there and verify it',
+  },
+  SIGNATURE_UNKNOWN: {
+    retry: 'never',
+    status: 500,
+    remedy:
+      'give the process the COFFER_SECRET_KEY that the backup was made with; refused with that key, too, it was altered',
+  },
+  CONTENTS_DIFFER: {
+    retry: 'never',
+    status: 500,
+    remedy: 'take another backup; this one is stored as it was sealed, and does not hold what its manifest says',
+  },
+  DRILL_SERVER_MISSING: {
+    retry: 'never',
+    status: 500,
+    remedy:
+      'set COFFER_DRILL_DATABASE_URL to a server for drills, with a role that may create databases; or set drill to null in the plan',
+  },
   KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
   KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
 

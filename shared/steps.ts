@@ -13,8 +13,10 @@ export type Step =
   | 'restore-checked'
   | 'before-restore-commit'
   | 'restore-done'
+  | 'drill-restored'
   | MediaStep
   | 'restore-committed'
+  | 'restore-scratch-made'
   | 'restore-compared'
   | 'restore-carried'
   | 'restore-closed'

@@ -5,6 +5,7 @@ import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
+import { processVerify } from './verify/process-verify.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
 import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
@@ -16,6 +17,7 @@ const PROCESSORS: Record<QueueName, Process> = {
   'media-archive': (context, job) => processRun(context, takeArchive, job),
   prune: processPrune,
   restore: processRestore,
+  verify: processVerify,
   tick: processTick,
 }
 
@@ -57,7 +59,8 @@ function listenTo(context: WorkerContext, connection: Redis, queue: string, proc
   const processor: Processor<JobData> = (job) => process(context, { data: job.data, attemptsMade: job.attemptsMade })
   const worker = new Worker<JobData>(queue, processor, {
     connection,
-    concurrency: context.config.COFFER_WORKER_CONCURRENCY,
+    // One at a time of each worker: whoever verifies must not take what backups and restores need.
+    concurrency: queue === 'verify' ? 1 : context.config.COFFER_WORKER_CONCURRENCY,
     lockDuration: 120_000,
     lockRenewTime: 20_000,
     stalledInterval: 60_000,

@@ -12,6 +12,7 @@ import { withoutRepeats } from '../shared/without-repeats.ts'
 import { listen } from './listen.ts'
 import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
+import { cleanScratch } from './tick/clean-scratch.ts'
 import { periodically } from './tick/periodically.ts'
 import { reconcile, settle } from './tick/reconcile.ts'
 import { sweepStores } from './tick/sweep.ts'
@@ -49,6 +50,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
   for (const tick of [
     periodically('the reconciler', config.COFFER_RECONCILE_SECONDS, log, () => reconcile(context)),
     periodically('the settler', config.COFFER_RECONCILE_SECONDS, log, () => settle(context)),
+    periodically('the cleaner of scratch', config.COFFER_RECONCILE_SECONDS, log, () => cleanScratch(context)),
     periodically('the sweep', config.COFFER_SWEEP_SECONDS, log, () => sweepStores(context)),
   ])
     scope.defer(() => tick.close())

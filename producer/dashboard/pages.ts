@@ -64,9 +64,9 @@ const requireLogin: RequestHandler = (request, response, next) => {
   else throw new CofferError('UNAUTHENTICATED', `${request.originalUrl.split('?')[0] ?? ''} needs a login at /login`)
 }
 
-function showBackups({ catalog }: Producer): RequestHandler {
+function showBackups({ catalog, clock }: Producer): RequestHandler {
   return async (request, response) => {
     const actor = actorOf(request)
-    response.send(renderBackups(actor, await listRecentBackups(catalog, actor.scope, SHOWN_BACKUPS)))
+    response.send(renderBackups(actor, await listRecentBackups(catalog, actor.scope, SHOWN_BACKUPS), clock()))
   }
 }

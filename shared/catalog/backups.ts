@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { localDate } from '../domain/local-time.ts'
 import { policyClassOf, type Outcome, type State, type Trigger } from '../domain/states.ts'
+import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
@@ -28,19 +29,33 @@ export interface BackupView {
   /** Deleted by hand: until then it can be undone. */
   delete_after: Date | null
   delete_reason: string | null
+  /** What was verified of all its sealed parts: the weakest of their levels, and the earliest of their times. */
+  verified: { level: VerificationLevel; at: string } | null
+  /** Ids of the service-instance backups that are corrupt. */
+  corrupt: string[]
 }
+
+const LEVELS = `ARRAY['metadata', 'checksum', 'drill']`
+const SEALED = `success IN ('SUCCESS', 'PARTIAL')`
+
+/** Of the service-instance backups of a group. */
+export const VERIFIED_OF_ALL = `
+  CASE WHEN bool_and(verified_at IS NOT NULL) FILTER (WHERE ${SEALED})
+       THEN jsonb_build_object('level', (${LEVELS})[min(array_position(${LEVELS}, verified_level)) FILTER (WHERE ${SEALED})],
+                               'at', min(verified_at) FILTER (WHERE ${SEALED})) END`
 
 const VIEW = `
   SELECT b.id AS uuid, b.environment_id AS environment, b.state, b.success, b.trigger, b.notes,
          s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at,
-         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason,
+         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason, s.corrupt, s.verified,
          CASE WHEN b.held_at IS NULL THEN NULL
               ELSE jsonb_build_object('reason', b.hold_reason, 'by', b.held_by, 'at', b.held_at) END AS hold
     FROM backups b
     JOIN environments e ON e.id = b.environment_id
     JOIN applications a ON a.id = e.application_id
    CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size,
-                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels
+                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels,
+                              coalesce(array_agg(id ORDER BY id) FILTER (WHERE corrupt_at IS NOT NULL), '{}') AS corrupt, ${VERIFIED_OF_ALL} AS verified
                          FROM service_instance_backups WHERE backup_id = b.id) s`
 
 export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {

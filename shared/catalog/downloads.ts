@@ -5,6 +5,7 @@ import { CofferError } from '../errors.ts'
 import { getBackup } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
+import { quarantined } from './service-instance-backups.ts'
 
 /** How much longer than its links a download keeps its backup from being deleted, so that a stream that has begun can end. */
 const GRACE_SECONDS = 600
@@ -98,6 +99,7 @@ interface Part {
   id: string
   state: string
   success: Outcome | null
+  corrupt: boolean
 }
 
 const isReadable = ({ state, success }: Part) =>
@@ -106,11 +108,13 @@ const isReadable = ({ state, success }: Part) =>
 /** Locked, so that none begins to be deleted between this look and the lease. */
 async function lockReadable(tx: Db, { backupId, serviceInstanceBackups: wanted }: NewDownload): Promise<string[]> {
   const parts = await tx.query<Part>(
-    'SELECT id, state, success FROM service_instance_backups WHERE backup_id = $1 ORDER BY id FOR SHARE',
+    'SELECT id, state, success, corrupt_at IS NOT NULL AS corrupt FROM service_instance_backups WHERE backup_id = $1 ORDER BY id FOR SHARE',
     [backupId],
   )
   if (wanted === undefined) {
-    const readable = parts.filter(isReadable).map((part) => part.id)
+    const readable = parts.filter((part) => isReadable(part) && !part.corrupt).map((part) => part.id)
+    const spoilt = parts.find((part) => part.corrupt)
+    if (readable.length === 0 && spoilt) throw quarantined(spoilt.id)
     if (readable.length === 0) throw new CofferError('CONFLICT', `backup ${backupId} has nothing that can be read`)
     return readable
   }
@@ -122,6 +126,7 @@ async function lockReadable(tx: Db, { backupId, serviceInstanceBackups: wanted }
         'CONFLICT',
         `service-instance backup ${id} can't be read: it is ${[part.state, part.success].filter(Boolean).join(', ')}`,
       )
+    if (part.corrupt) throw quarantined(part.id)
     return part.id
   })
 }

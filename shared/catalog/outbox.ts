@@ -34,6 +34,20 @@ export async function ringServiceInstanceRestores(tx: Db, ids: readonly string[]
   )
 }
 
+export async function ringVerifications(tx: Db, ids: readonly string[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (queue, job_id, name, data)
+     SELECT 'verify', v.id || '-' || v.attempt + 1, a.slug || '/' || e.slug || coalesce(':' || si.prefix, '') || ' · ' || v.level,
+            jsonb_build_object('id', v.id, 'attempt', v.attempt + 1)
+       FROM verifications v
+       JOIN environments e ON e.id = v.environment_id
+       JOIN applications a ON a.id = e.application_id
+       LEFT JOIN service_instances si ON si.id = v.service_instance_id
+      WHERE v.id = ANY($1::uuid[]) AND v.state = 'QUEUED' ORDER BY v.queued_at, v.id`,
+    [ids],
+  )
+}
+
 interface OutboxRow {
   queue: QueueName
   job_id: string
@@ -85,5 +99,21 @@ export async function ringBackupsDue(catalog: Catalog): Promise<number> {
       backups.map((row) => row.id),
     )
     return backups.length
+  })
+}
+
+/** The same for verifications. */
+export async function ringVerificationsDue(catalog: Catalog): Promise<number> {
+  return catalog.transaction(async (tx) => {
+    const verifications = await tx.query<{ id: string }>(
+      `SELECT v.id FROM verifications v
+        WHERE v.state = 'QUEUED' AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = v.id || '-' || v.attempt + 1)
+        ORDER BY v.queued_at, v.id LIMIT 1000`,
+    )
+    await ringVerifications(
+      tx,
+      verifications.map((row) => row.id),
+    )
+    return verifications.length
   })
 }

@@ -27,7 +27,7 @@ export interface InstanceBackups {
   backups: RetentionRow[]
 }
 
-type Loaded = Omit<RetentionRow, 'standing' | 'siblingsGood'> &
+type Loaded = Omit<RetentionRow, 'standing' | 'siblingsGood' | 'quarantined'> &
   Omit<InstanceBackups, 'backups'> & {
     state: State
     corrupt: boolean
@@ -65,7 +65,11 @@ export async function loadRetention(db: Db, environmentId: string): Promise<Inst
   return [...Map.groupBy(judged, (row) => row.serviceInstance).values()].map((ofInstance) => ({
     ...describeInstance(ofInstance[0]),
     backups: ofInstance
-      .map((row) => ({ ...row, siblingsGood: good.get(row.backupId)?.length === row.siblings }))
+      .map((row) => ({
+        ...row,
+        quarantined: row.corrupt,
+        siblingsGood: good.get(row.backupId)?.length === row.siblings,
+      }))
       .sort(newestFirst),
   }))
 }

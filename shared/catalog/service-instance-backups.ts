@@ -1,5 +1,6 @@
 import type { ArtifactRecord } from '../domain/artifact.ts'
 import type { Outcome, ServiceType, State } from '../domain/states.ts'
+import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
 import type { Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
@@ -44,7 +45,10 @@ export interface ServiceInstanceBackupView {
   warnings: string[]
   /** Why its size is not believed; null when it is, or was acknowledged. */
   suspect: string | null
-  verified: { level: string; at: Date } | null
+  /** The strongest level that it ever passed, and when it last did. */
+  verified: { level: VerificationLevel; at: string } | null
+  /** What the store gives back is not what was sealed: in quarantine since then. */
+  corrupt: { at: string; reason: string | null } | null
   deleted_at: Date | null
   progress: RunProgress | null
   /** When the next attempt may begin; null unless it waits for one. */
@@ -52,6 +56,10 @@ export interface ServiceInstanceBackupView {
   /** The sealed attempt's stored objects. */
   artifacts: ArtifactRecord[]
 }
+
+/** Why something that needs whole bytes is refused. */
+export const quarantined = (id: string): CofferError =>
+  new CofferError('QUARANTINED', `service-instance backup ${id} is corrupt: what is stored is not what was sealed`)
 
 const FROM = `
     FROM service_instance_backups s
@@ -66,6 +74,7 @@ const VIEW = `
          s.errors, s.warnings, s.deleted_at, s.progress,
          CASE WHEN s.suspect_cleared_at IS NULL THEN s.suspect_reason END AS suspect,
          CASE WHEN s.verified_at IS NULL THEN NULL ELSE jsonb_build_object('level', s.verified_level, 'at', s.verified_at) END AS verified,
+         CASE WHEN s.corrupt_at IS NULL THEN NULL ELSE jsonb_build_object('at', s.corrupt_at, 'reason', s.corrupt_reason) END AS corrupt,
          CASE WHEN s.state = 'QUEUED' AND s.attempt > 0 THEN s.not_before END AS retry_at,
          coalesce((SELECT jsonb_agg(record ORDER BY kind) FROM artifacts
                     WHERE service_instance_backup_id = s.id AND attempt = s.attempt

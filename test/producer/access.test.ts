@@ -19,6 +19,7 @@ let mine: {
   backup: string
   part: string
   restore: string
+  verification: string
   item: string
   plan: string
   store: string
@@ -47,21 +48,34 @@ async function createEverything(): Promise<typeof mine> {
   const { uuid: service } = await post('service-instances', { environment, type: 'DATABASE', connection })
   const { uuid: backup, service_instance_backups: parts } = await post('backups', { environment })
   const [part = ''] = parts
-  const [ids] = await producer.catalog.query<{ restore: string; item: string }>(
+  const [ids] = await producer.catalog.query<{ restore: string; item: string; verification: string }>(
     `WITH artifact AS (INSERT INTO artifacts (service_instance_backup_id, attempt, kind, key, record)
             VALUES ($2, 1, 'dump', 'k', '{"kind": "dump", "encodings": []}') RETURNING id),
           download AS (INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at)
             VALUES (gen_random_uuid(), $1, 'MANUAL', now(), now() + interval '1 day') RETURNING id),
           item AS (INSERT INTO download_service_instances (id, download_id, service_instance_backup_id, artifact_id, ended_at)
             SELECT gen_random_uuid(), download.id, $2, artifact.id, now() FROM download, artifact RETURNING id),
-          restore AS (INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id)
-     SELECT restore.id AS restore, item.id AS item FROM restore, item`,
-    [backup, part],
+          restore AS (INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id),
+          verification AS (INSERT INTO verifications (id, environment_id, level, trigger, queued_at)
+            VALUES (gen_random_uuid(), $3, 'metadata', 'SCHEDULED', now()) RETURNING id)
+     SELECT restore.id AS restore, item.id AS item, verification.id AS verification FROM restore, item, verification`,
+    [backup, part, environment],
   )
   const { uuid: plan } = await post('plans', { slug: 'made' })
   const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
-  const { restore = '', item = '' } = ids ?? {}
-  return { application, environment, service, backup, part, restore, item, plan, store: store?.uuid ?? '' }
+  const { restore = '', item = '', verification = '' } = ids ?? {}
+  return {
+    application,
+    environment,
+    service,
+    backup,
+    part,
+    restore,
+    verification,
+    item,
+    plan,
+    store: store?.uuid ?? '',
+  }
 }
 
 const OWNER: Record<string, keyof typeof mine> = {
@@ -72,6 +86,7 @@ const OWNER: Record<string, keyof typeof mine> = {
   'service-instance-backups': 'part',
   'backup-download-service-instances': 'item',
   'backup-restores': 'restore',
+  verifications: 'verification',
 }
 
 /** What all organisations see, and none of them may touch. */

@@ -168,6 +168,7 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
     ['media-archive', true],
     ['prune', true],
     ['restore', true],
+    ['verify', true],
     ['tick', true],
   ])
 

@@ -1,6 +1,7 @@
 /** The stable names of why a backup stays or goes. */
 export type RetentionRule =
   | 'running'
+  | 'quarantined'
   | 'held'
   | 'leased'
   | 'deletion_undoable'
