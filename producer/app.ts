@@ -7,6 +7,7 @@ import { backupRestoreRoutes } from './api/backup-restores.ts'
 import { backupRoutes } from './api/backups.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
+import { keyRoutes } from './api/keys.ts'
 import { meRoutes } from './api/me.ts'
 import { planRoutes } from './api/plans.ts'
 import { retentionRoutes } from './api/retention.ts'
@@ -34,6 +35,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...environmentRoutes(producer),
   ...serviceInstanceRoutes(producer),
   ...storeRoutes(producer),
+  ...keyRoutes(producer),
   ...planRoutes(producer),
   ...scheduleRoutes(producer),
   ...retentionRoutes(producer),

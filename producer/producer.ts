@@ -20,7 +20,7 @@ export interface Producer {
   openStore: (id: string) => Promise<Store>
   /** The store that new backups go to. */
   defaultStore: Store
-  /** age secret keys; none: plain downloads are not offered. */
+  /** age secret keys of COFFER_AGE_IDENTITY_FILE; none: plain downloads are not offered. */
   identities: readonly string[]
 }
 
@@ -31,4 +31,7 @@ export interface ProducerSettings {
   /** How long a download may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
+  /** Those of COFFER_AGE_RECIPIENTS. */
+  recipients: readonly string[]
+  identityFile: string | undefined
 }

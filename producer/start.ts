@@ -10,7 +10,7 @@ import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
 import { CofferError } from '../shared/errors.ts'
-import { readIdentities } from '../shared/identities.ts'
+import { identitiesIfThere } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
 import { mediaPolicy } from '../shared/media/policy.ts'
 import { openQueues } from '../shared/queues.ts'
@@ -20,6 +20,7 @@ import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
+import { testKeys } from './keys.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const MAX_CONNECTIONS = 10
@@ -47,8 +48,10 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   opened.defer(() => catalog.close())
   const stores = opened.use(openStores())
   const defaultStore = stores.open(config.COFFER_STORAGE_URL)
-  const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
+  const identities = await identitiesIfThere(config.COFFER_AGE_IDENTITY_FILE)
   await prepareCatalog(catalog, defaultStore, config, clock())
+  const settings = settingsOf(config)
+  await testKeys({ catalog, clock, log, identities, settings })
 
   const queues = openQueues(config.COFFER_REDIS_URL, warn)
   opened.defer(() => queues.close())
@@ -61,7 +64,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     secrets: openSecrets(config.COFFER_SECRET_KEY),
     clock,
     log,
-    settings: settingsOf(config),
+    settings,
     openStore: async (id) => stores.open(await storeUrl(catalog, id)),
     defaultStore,
     identities,
@@ -101,6 +104,8 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     linkSeconds: config.COFFER_LINK_SECONDS,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
+    recipients: config.COFFER_AGE_RECIPIENTS,
+    identityFile: config.COFFER_AGE_IDENTITY_FILE,
   }
 }
 

@@ -36,9 +36,13 @@ const Common = z.object({
   COFFER_REDIS_URL: url('redis://, rediss://'),
   COFFER_STORAGE_URL: url('file://, s3://'),
   COFFER_DATA_DIR: folder,
+  /** Several, separated by commas: the first signs and encrypts, all of them verify and decrypt. */
   COFFER_SECRET_KEY: z
     .string('32 random bytes in base64')
-    .refine((text) => Buffer.from(text, 'base64').length === 32, '32 random bytes in base64 (openssl rand -base64 32)'),
+    .refine(
+      (text) => text.split(',').every((key) => Buffer.from(key, 'base64').length === 32),
+      '32 random bytes in base64 (openssl rand -base64 32)',
+    ),
   COFFER_AGE_RECIPIENTS: list.refine(
     (keys) => keys.every((key) => /^age1[0-9a-z]{58}$/.test(key)),
     'public keys that begin with age1, separated by commas',

@@ -62,6 +62,11 @@ export const FAILURES = {
     status: 422,
     remedy: 'use a connection that the operator allows (COFFER_MEDIA_ROOTS for folders)',
   },
+  CONNECTION_MISSING: {
+    retry: 'never',
+    status: 409,
+    remedy: 'give the connection again: coffer service update <service> --url-stdin',
+  },
   SOURCE_AUTH_FAILED: { retry: 'never', status: 502, remedy: 'correct the user or password of the connection' },
   SOURCE_DATABASE_UNKNOWN: { retry: 'never', status: 502, remedy: 'correct the database name of the connection' },
   SOURCE_PERMISSION_DENIED: {
@@ -117,6 +122,12 @@ export const FAILURES = {
   ARTIFACT_CORRUPT: { retry: 'never', status: 500, remedy: 'use another backup and keep this one for examination' },
   KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
   KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
+  KEYS_UNREADABLE: {
+    retry: 'never',
+    status: 409,
+    remedy:
+      'give the servers the identity of a recipient that stays; or accept with --yes that they open no new backup',
+  },
 
   TARGET_NOT_EMPTY: { retry: 'never', status: 409, remedy: 'restore into an empty database or an empty folder' },
   TARGET_INCOMPATIBLE: { retry: 'never', status: 409, remedy: 'restore into a server that meets the named findings' },

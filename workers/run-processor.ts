@@ -1,5 +1,6 @@
 import { retryBackup } from '../shared/catalog/backup-requests.ts'
 import type { Catalog } from '../shared/catalog/database.ts'
+import { recipientsInUse } from '../shared/catalog/recipients.ts'
 import { endAttempt, type AttemptEnd } from '../shared/catalog/run-ends.ts'
 import { abandonSeal } from '../shared/catalog/seals.ts'
 import { claimRun, renewRun, type ClaimedRun } from '../shared/catalog/runs.ts'
@@ -42,6 +43,8 @@ export interface TakeContext {
   run: ClaimedRun
   connection: Connection
   store: Store
+  /** Whom the artifacts are encrypted for: the same in all of them, and in the manifest. */
+  recipients: readonly string[]
   config: WorkerConfig
   clock: Clock
   life: Life
@@ -99,13 +102,14 @@ function liveFor({ catalog, config, stop, clock, log }: WorkerContext, run: Clai
 }
 
 async function takeAndSeal(context: WorkerContext, take: Take, run: ClaimedRun, life: Life): Promise<void> {
-  const { secrets, stores, config, clock } = context
+  const { catalog, secrets, stores, config, clock } = context
   const store = stores.open(run.store.url)
   const connection = decryptConnection(secrets, run.serviceInstance.id, run.serviceInstance.connection)
-  const taken = await take({ run, connection, store, config, clock, life })
+  const recipients = await recipientsInUse(catalog, config.COFFER_AGE_RECIPIENTS)
+  const taken = await take({ run, connection, store, recipients, config, clock, life })
   life.signal.throwIfAborted()
   life.beginSealing()
-  await sealRun({ ...context, recipients: config.COFFER_AGE_RECIPIENTS, store, signal: life.signal }, run, taken)
+  await sealRun({ ...context, recipients, store, signal: life.signal }, run, taken)
 }
 
 /** Cleans up and tells the catalog. What can't be done now is done by the reconciler when the lease has lapsed. */

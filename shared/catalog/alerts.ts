@@ -3,7 +3,7 @@ import type { Scope } from './scope.ts'
 
 /** What an alert is about. `subject` names the thing by id, so that one thing raises one alert. */
 export interface Alert {
-  kind: 'overdue' | 'suspect' | 'missed' | 'prune-stopped' | 'prune-failed' | 'lost'
+  kind: 'overdue' | 'suspect' | 'missed' | 'prune-stopped' | 'prune-failed' | 'lost' | 'keys'
   subject: string
   environmentId: string | null
   message: string

@@ -9,7 +9,7 @@ export interface ClaimedRestore {
   id: string
   attempt: number
   owner: string
-  target: { id: string; type: ServiceType; connection: Buffer }
+  target: { id: string; type: ServiceType; connection: Buffer | null }
   storeUrl: string
   /** The manifest's own text, as it was sealed. */
   manifest: string
@@ -38,7 +38,7 @@ export async function claimRestore(
       [request.id, request.attempt, request.owner, request.leaseSeconds, request.now],
     )
     if (!row) return { refused: 'stale' }
-    const { connection, ...claimed } = row as ClaimedRestore & { connection: Buffer }
+    const { connection, ...claimed } = row as ClaimedRestore & { connection: Buffer | null }
     return { claimed: { ...claimed, target: { ...claimed.target, connection } } }
   } catch (error) {
     if (violatedConstraint(error) === 'service_instance_restores_one_run') return { refused: 'waiting' }
