@@ -220,6 +220,29 @@ export const StoreCheck = z.looseObject({
 })
 export type StoreCheck = z.infer<typeof StoreCheck>
 
+/** What a rebuild found in one store, and did. */
+export const StoreRebuild = z.looseObject({
+  manifests: z.number(),
+  added: z.number(),
+  adopted: z.number(),
+  known: z.number(),
+  made: z.looseObject({
+    organisations: z.number(),
+    applications: z.number(),
+    environments: z.number(),
+    service_instances: z.number(),
+  }),
+  lost: z.array(z.looseObject({ service_instance_backup: z.string(), missing: z.array(z.string()) })),
+  unverified: z.array(z.looseObject({ backup: z.string(), key: z.string() })),
+  unverified_count: z.number(),
+  rejected: z.array(z.looseObject({ key: z.string(), reason: z.string() })),
+  rejected_count: z.number(),
+  differences: z.array(z.looseObject({ key: z.string(), what: z.string() })),
+  differences_count: z.number(),
+  pruning_stopped: z.array(z.string()),
+})
+export type StoreRebuild = z.infer<typeof StoreRebuild>
+
 const RetentionLine = z.looseObject({
   backup: z.string().nullable(),
   at: z.string(),

@@ -5,6 +5,7 @@ import { backupDownloadRoutes } from './api/backup-downloads.ts'
 import { backupKeepingRoutes } from './api/backup-keeping.ts'
 import { backupRestoreRoutes } from './api/backup-restores.ts'
 import { backupRoutes } from './api/backups.ts'
+import { catalogRoutes } from './api/catalog.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
 import { keyRoutes } from './api/keys.ts'
@@ -35,6 +36,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...environmentRoutes(producer),
   ...serviceInstanceRoutes(producer),
   ...storeRoutes(producer),
+  ...catalogRoutes(producer),
   ...keyRoutes(producer),
   ...planRoutes(producer),
   ...scheduleRoutes(producer),

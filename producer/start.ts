@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
+import { ensureOwnBackup } from '../shared/catalog/own-backup.ts'
 import { ensureShippedPlans } from '../shared/catalog/plans.ts'
 import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
@@ -16,6 +17,7 @@ import { mediaPolicy } from '../shared/media/policy.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
+import { openStore } from '../shared/storage/open-store.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
@@ -49,7 +51,10 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   const stores = opened.use(openStores())
   const defaultStore = stores.open(config.COFFER_STORAGE_URL)
   const identities = await identitiesIfThere(config.COFFER_AGE_IDENTITY_FILE)
+  const secrets = openSecrets(config.COFFER_SECRET_KEY)
   await prepareCatalog(catalog, defaultStore, config, clock())
+  const [url, isOn] = [config.COFFER_DATABASE_URL, config.COFFER_CATALOG_BACKUP === 'on']
+  await ensureOwnBackup(catalog, { secrets, url, isOn, now: clock() })
   const settings = settingsOf(config)
   await testKeys({ catalog, clock, log, identities, settings })
 
@@ -61,11 +66,12 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     catalog,
     queues,
     ringer,
-    secrets: openSecrets(config.COFFER_SECRET_KEY),
+    secrets,
     clock,
     log,
     settings,
     openStore: async (id) => stores.open(await storeUrl(catalog, id)),
+    tryStore,
     defaultStore,
     identities,
   })
@@ -96,6 +102,20 @@ async function prepareCatalog(catalog: Catalog, defaultStore: Store, config: Pro
   if (!(await isKnownStore(catalog, config.COFFER_STORAGE_URL))) await defaultStore.prepare()
   await ensureDefaultStore(catalog, config.COFFER_STORAGE_URL, now)
   if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
+}
+
+async function tryStore(url: string): Promise<void> {
+  let store: Store
+  try {
+    store = openStore(url)
+  } catch (cause) {
+    throw new CofferError('REQUEST_INVALID', (cause as Error).message, { cause, details: { field: 'url' } })
+  }
+  try {
+    await store.check()
+  } finally {
+    store.close()
+  }
 }
 
 function settingsOf(config: ProducerConfig): ProducerSettings {

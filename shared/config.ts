@@ -58,6 +58,8 @@ const Producer = Common.extend({
   PORT: z.coerce.number('a port number').int().min(0).max(65535, 'a port number up to 65535').default(8200),
   COFFER_ADMIN_TOKEN: z.string().min(32, 'at least 32 characters').optional(),
   COFFER_LINK_SECONDS: seconds(86_400),
+  /** Whether Coffer backs up its own catalog, as the environment `coffer/catalog`. */
+  COFFER_CATALOG_BACKUP: z.enum(['on', 'off'], 'on or off').default('on'),
 })
 
 const Worker = Common.extend({

@@ -113,6 +113,11 @@ export const FAILURES = {
     status: 502,
     remedy: 'retry; if it repeats, examine the store: it does not hold or give back what it was sent',
   },
+  STORE_OCCUPIED: {
+    retry: 'backoff',
+    status: 409,
+    remedy: 'none needed: the next attempt writes elsewhere; "coffer catalog rebuild" tells what lies there',
+  },
   OBJECT_NOT_FOUND: { retry: 'never', status: 404, remedy: 'run a check of the store against the catalog' },
   OBJECT_TOO_LARGE: {
     retry: 'never',

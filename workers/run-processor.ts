@@ -16,6 +16,7 @@ import type { Ringer } from '../shared/ringer.ts'
 import type { Secrets } from '../shared/secrets.ts'
 import { reached } from '../shared/steps.ts'
 import type { Store } from '../shared/storage/store.ts'
+import { adoptSealed } from './adopt-sealed.ts'
 import { discardOrLeave } from './attempt-objects.ts'
 import { startLife, type Life } from './life.ts'
 import { persistently } from './persistently.ts'
@@ -72,6 +73,7 @@ export async function processRun(context: WorkerContext, take: Take, job: BellJo
   log.info({ run: run.id, attempt: run.attempt }, 'run claimed')
   reached('after-claim', { run: run.id, attempt: run.attempt })
   try {
+    if (await isSealedAlready(context, run)) return 'sealed: it lay in the store already'
     await takeAndSeal(context, take, run, life)
     log.info({ run: run.id, attempt: run.attempt }, 'run sealed')
     return 'sealed'
@@ -101,6 +103,14 @@ function liveFor({ catalog, config, stop, clock, log }: WorkerContext, run: Clai
   })
 }
 
+/** Where the catalog is an older copy of itself, the store may be further: then nothing is overwritten. @throws STORE_OCCUPIED */
+async function isSealedAlready(context: WorkerContext, run: ClaimedRun): Promise<boolean> {
+  const found = await adoptSealed(context, context.stores.open(run.store.url), run)
+  if (found === 'foreign')
+    throw new CofferError('STORE_OCCUPIED', `a manifest that is not this attempt's lies in ${run.keyPrefix} already`)
+  return found === 'adopted'
+}
+
 async function takeAndSeal(context: WorkerContext, take: Take, run: ClaimedRun, life: Life): Promise<void> {
   const { catalog, secrets, stores, config, clock } = context
   const store = stores.open(run.store.url)
@@ -119,7 +129,8 @@ async function endRun(context: WorkerContext, run: ClaimedRun, error: CofferErro
   const grace = AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
   try {
     if ((await persistently(() => abandonSeal(catalog, run), grace)) === 'fenced') return
-    await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
+    if (error.code !== 'STORE_OCCUPIED')
+      await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
     await persistently(() => endAttempt(catalog, run, endOf(context, run, error, clock())), grace)
   } catch (failure) {
     log.warn({ run: run.id, attempt: run.attempt, err: failure }, 'the run is left to the reconciler')
