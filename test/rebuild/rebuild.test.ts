@@ -14,11 +14,11 @@ const SCOPE = { organisationId: null }
 const NOW = new Date('2026-03-01T12:00:00Z')
 const MEDIA = 'file:///srv/media'
 
-/** Two service instances; scheduled backups of 40 days with labels, a held one, one with a date of its own, a partial and a failed one. */
+/** Two service instances; more daily backups than are kept, a held one, one with a date of its own, a partial and a failed one. */
 async function historyOf(coffer: TestCoffer, worker: ClockedWorker): Promise<{ held: string; dated: string }> {
   await coffer.addService('STORAGE', MEDIA)
   await coffer.addService('STORAGE', MEDIA, 'THUMBNAILS')
-  for (let age = 12; age > 0; age -= 1) await sealBackup(coffer, worker, { at: daysBefore(NOW, age) })
+  for (let age = 9; age > 0; age -= 1) await sealBackup(coffer, worker, { at: daysBefore(NOW, age) })
   const held = await sealBackup(coffer, worker, { at: daysBefore(NOW, 60), trigger: 'MANUAL' })
   await holdBackup(coffer.catalog, held.id, { reason: 'before the audit', by: 'ops' }, SCOPE, daysBefore(NOW, 59))
   const deleteAt = new Date('2026-04-01T00:00:00Z')
@@ -100,7 +100,7 @@ describe('a lost catalog', () => {
     await historyOf(coffer, worker)
     await using second = await startSecondCatalog(coffer)
     const away = new CofferError('STORE_UNREACHABLE', 'it went away')
-    await expect(second.rebuild({ store: failingAfter(coffer.store, 12, away) })).rejects.toBe(away)
+    await expect(second.rebuild({ store: failingAfter(coffer.store, 10, away) })).rejects.toBe(away)
     const half = (await sealedContents(second.catalog)).parts?.length ?? 0
     expect(half).toBeGreaterThan(0)
 
