@@ -36,7 +36,7 @@ export function addKeysCommands(program: Command, run: Runner): void {
     .option('--yes', 'also when no server could open new backups then')
     .action(run(retire))
   keys
-    .command('check <identity file>')
+    .command('check <identity-file>')
     .description('which backups a private key opens; it stays on this computer, only its public key is sent')
     .action(run(check))
 }
