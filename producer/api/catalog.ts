@@ -36,8 +36,8 @@ export function catalogRoutes(producer: Producer): Route[] {
       role: 'admin',
       async handle(call) {
         parseBody(Nothing, call)
+        const { uuid: id } = await getBackup(catalog, call.params['uuid'] ?? '', call.actor.scope)
         requireWholeInstallation(call.actor, 'accepting a backup without a signature')
-        const id = call.params['uuid'] ?? ''
         await acceptManifests(producer, id, call.actor.scope)
         ringer.nudge()
         return { status: 200, body: await getBackup(catalog, id, call.actor.scope) }

@@ -134,6 +134,7 @@ test('no tenant sees or changes the keys of the installation, and no text become
     ['GET', '/apps/v3/keys/'],
     ['GET', `/apps/v3/keys/${service.recipient}/backups/`],
     ['POST', `/apps/v3/keys/${service.recipient}/retire/`],
+    ['POST', '/apps/v3/catalog/rebuild/'],
   ] as const)
     expect((await producer.ask(method, path, { token, ...(method === 'POST' ? { body: {} } : {}) })).status).toBe(403)
   const mistyped = `${service.recipient.slice(0, -1)}${service.recipient.endsWith('q') ? 'p' : 'q'}`
