@@ -11,6 +11,7 @@ import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
 import { addDrillCommand } from './commands/drill.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
+import { addKeysCommands } from './commands/keys.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
@@ -91,6 +92,7 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addApplyCommand(program, run)
   addRetentionCommands(program, run)
   addCatalogCommands(program, run)
+  addKeysCommands(program, run)
   addStatusCommand(program, run)
   return program
 }

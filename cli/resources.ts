@@ -227,6 +227,29 @@ export const StartedVerifications = z.looseObject({ results: z.array(Verificatio
 export const StoreEntry = z.looseObject({ uuid: z.string(), name: z.string(), url: z.string() })
 export type StoreEntry = z.infer<typeof StoreEntry>
 
+/** A public key, and what it can read. */
+export const Key = z.looseObject({
+  recipient: z.string(),
+  name: z.string().nullable(),
+  in_use: z.boolean(),
+  retired_at: z.string().nullable(),
+  opened_by: z.array(z.string()),
+  backups: z.number(),
+})
+export type Key = z.infer<typeof Key>
+
+export const KeyList = z.looseObject({ unreadable_backups: z.number() })
+
+export const KeyBackup = z.looseObject({
+  backup: z.string(),
+  application: z.string(),
+  environment: z.string(),
+  service_type: z.string(),
+  prefix: z.string(),
+  created_at: z.string(),
+})
+export type KeyBackup = z.infer<typeof KeyBackup>
+
 /** Of one store. `lost`: what the store lacks; `found`: what it lacked before, and has again. */
 export const StoreCheck = z.looseObject({
   objects: z.number(),
@@ -237,6 +260,29 @@ export const StoreCheck = z.looseObject({
   found: z.array(z.string()),
 })
 export type StoreCheck = z.infer<typeof StoreCheck>
+
+/** What a rebuild found in one store, and did. */
+export const StoreRebuild = z.looseObject({
+  manifests: z.number(),
+  added: z.number(),
+  adopted: z.number(),
+  known: z.number(),
+  made: z.looseObject({
+    organisations: z.number(),
+    applications: z.number(),
+    environments: z.number(),
+    service_instances: z.number(),
+  }),
+  lost: z.array(z.looseObject({ service_instance_backup: z.string(), missing: z.array(z.string()) })),
+  unverified: z.array(z.looseObject({ backup: z.string(), key: z.string() })),
+  unverified_count: z.number(),
+  rejected: z.array(z.looseObject({ key: z.string(), reason: z.string() })),
+  rejected_count: z.number(),
+  differences: z.array(z.looseObject({ key: z.string(), what: z.string() })),
+  differences_count: z.number(),
+  pruning_stopped: z.array(z.string()),
+})
+export type StoreRebuild = z.infer<typeof StoreRebuild>
 
 const RetentionLine = z.looseObject({
   backup: z.string().nullable(),

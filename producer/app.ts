@@ -5,8 +5,10 @@ import { backupDownloadRoutes } from './api/backup-downloads.ts'
 import { backupKeepingRoutes } from './api/backup-keeping.ts'
 import { backupRestoreRoutes } from './api/backup-restores.ts'
 import { backupRoutes } from './api/backups.ts'
+import { catalogRoutes } from './api/catalog.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
+import { keyRoutes } from './api/keys.ts'
 import { meRoutes } from './api/me.ts'
 import { planRoutes } from './api/plans.ts'
 import { progressRoutes } from './api/progress.ts'
@@ -37,6 +39,8 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...environmentRoutes(producer),
   ...serviceInstanceRoutes(producer),
   ...storeRoutes(producer),
+  ...catalogRoutes(producer),
+  ...keyRoutes(producer),
   ...planRoutes(producer),
   ...scheduleRoutes(producer),
   ...retentionRoutes(producer),

@@ -20,9 +20,11 @@ export interface Producer {
   settings: ProducerSettings
   /** The store of this id, opened once and kept. @throws NOT_FOUND */
   openStore: (id: string) => Promise<Store>
+  /** Opens what is to become a store, and proves that it works. @throws REQUEST_INVALID, and what stands against it */
+  tryStore: (url: string) => Promise<void>
   /** The store that new backups go to. */
   defaultStore: Store
-  /** age secret keys; none: plain downloads are not offered. */
+  /** age secret keys of COFFER_AGE_IDENTITY_FILE; none: plain downloads are not offered. */
   identities: readonly string[]
 }
 
@@ -33,4 +35,7 @@ export interface ProducerSettings {
   /** How long a download may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
+  /** Those of COFFER_AGE_RECIPIENTS. */
+  recipients: readonly string[]
+  identityFile: string | undefined
 }

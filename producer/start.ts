@@ -4,22 +4,25 @@ import type { AddressInfo, Socket } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
+import { ensureOwnBackup } from '../shared/catalog/own-backup.ts'
 import { ensureShippedPlans } from '../shared/catalog/plans.ts'
 import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
 import { CofferError } from '../shared/errors.ts'
-import { readIdentities } from '../shared/identities.ts'
+import { identitiesIfThere } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
 import { mediaPolicy } from '../shared/media/policy.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
+import { openStore } from '../shared/storage/open-store.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
+import { testKeys } from './keys.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const MAX_CONNECTIONS = 10
@@ -47,8 +50,13 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   opened.defer(() => catalog.close())
   const stores = opened.use(openStores())
   const defaultStore = stores.open(config.COFFER_STORAGE_URL)
-  const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
+  const identities = await identitiesIfThere(config.COFFER_AGE_IDENTITY_FILE)
+  const secrets = openSecrets(config.COFFER_SECRET_KEY)
   await prepareCatalog(catalog, defaultStore, config, clock())
+  const [url, isOn] = [config.COFFER_DATABASE_URL, config.COFFER_CATALOG_BACKUP === 'on']
+  await ensureOwnBackup(catalog, { secrets, url, isOn, now: clock() })
+  const settings = settingsOf(config)
+  await testKeys({ catalog, clock, log, identities, settings })
 
   const queues = openQueues(config.COFFER_REDIS_URL, warn)
   opened.defer(() => queues.close())
@@ -60,11 +68,12 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     catalog,
     queues,
     ringer,
-    secrets: openSecrets(config.COFFER_SECRET_KEY),
+    secrets,
     clock,
     log,
-    settings: settingsOf(config),
+    settings,
     openStore: async (id) => stores.open(await storeUrl(catalog, id)),
+    tryStore,
     defaultStore,
     identities,
   })
@@ -99,12 +108,28 @@ async function prepareCatalog(catalog: Catalog, defaultStore: Store, config: Pro
   if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
 }
 
+async function tryStore(url: string): Promise<void> {
+  let store: Store
+  try {
+    store = openStore(url)
+  } catch (cause) {
+    throw new CofferError('REQUEST_INVALID', (cause as Error).message, { cause, details: { field: 'url' } })
+  }
+  try {
+    await store.check()
+  } finally {
+    store.close()
+  }
+}
+
 function settingsOf(config: ProducerConfig): ProducerSettings {
   return {
     maxTries: config.COFFER_MAX_TRIES,
     linkSeconds: config.COFFER_LINK_SECONDS,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
+    recipients: config.COFFER_AGE_RECIPIENTS,
+    identityFile: config.COFFER_AGE_IDENTITY_FILE,
   }
 }
 

@@ -62,6 +62,11 @@ export const FAILURES = {
     status: 422,
     remedy: 'use a connection that the operator allows (COFFER_MEDIA_ROOTS for folders)',
   },
+  CONNECTION_MISSING: {
+    retry: 'never',
+    status: 409,
+    remedy: 'give the connection again: coffer service update <service> --url-stdin',
+  },
   SOURCE_AUTH_FAILED: { retry: 'never', status: 502, remedy: 'correct the user or password of the connection' },
   SOURCE_DATABASE_UNKNOWN: { retry: 'never', status: 502, remedy: 'correct the database name of the connection' },
   SOURCE_PERMISSION_DENIED: {
@@ -108,6 +113,11 @@ export const FAILURES = {
     status: 502,
     remedy: 'retry; if it repeats, examine the store: it does not hold or give back what it was sent',
   },
+  STORE_OCCUPIED: {
+    retry: 'backoff',
+    status: 409,
+    remedy: 'none needed: the next attempt writes elsewhere; "coffer catalog rebuild" tells what lies there',
+  },
   OBJECT_NOT_FOUND: { retry: 'never', status: 404, remedy: 'run a check of the store against the catalog' },
   OBJECT_TOO_LARGE: {
     retry: 'never',
@@ -140,6 +150,12 @@ export const FAILURES = {
   },
   KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
   KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
+  KEYS_UNREADABLE: {
+    retry: 'never',
+    status: 409,
+    remedy:
+      'give the servers the identity of a recipient that stays; or accept with --yes that they open no new backup',
+  },
 
   TARGET_NOT_EMPTY: { retry: 'never', status: 409, remedy: 'restore into an empty database or an empty folder' },
   TARGET_INCOMPATIBLE: { retry: 'never', status: 409, remedy: 'restore into a server that meets the named findings' },

@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
 import { getDownloadItem, renewDownloadLease, type DownloadItem } from '../../shared/catalog/downloads.ts'
 import { CofferError } from '../../shared/errors.ts'
+import { requireIdentityFor } from '../../shared/identities.ts'
 import { holdBack } from '../../shared/pipeline/chunks.ts'
 import { readArtifact } from '../../shared/pipeline/read-artifact.ts'
 import { DOWNLOAD_FORMS, fileName, isGenuine, type DownloadForm } from '../download-links.ts'
@@ -24,6 +25,7 @@ export function downloadHandler(producer: Producer): RequestHandler {
   return async (request, response) => {
     const { item, form } = await openLink(producer, request)
     const { catalog, identities, log, settings } = producer
+    if (form === 'plain') await requireIdentityFor(item.recipients, identities)
     const range = form === 'stored' ? requestedRange(request, response, item.record) : null
     response.set(artifactHeaders(item.record, form, fileName(item, form), range)).status(range === null ? 200 : 206)
     if (request.method === 'HEAD') {

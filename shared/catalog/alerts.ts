@@ -16,6 +16,7 @@ export interface Alert {
     | 'verify-overdue'
     | 'drill-failed'
     | 'drill-overdue'
+    | 'keys'
   subject: string
   environmentId: string | null
   message: string

@@ -24,7 +24,7 @@ export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]
   ])
 
 const GOOD = (alias: string) =>
-  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL
+  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL AND ${alias}.unverified_at IS NULL
    AND (${alias}.suspect_reason IS NULL OR ${alias}.suspect_cleared_at IS NOT NULL)`
 
 /** A good one that is not temporary and that nobody insisted on needs a newer good one that stays. */

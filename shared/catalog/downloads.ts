@@ -30,6 +30,8 @@ export interface DownloadItem {
   backup_created_at: Date
   store: string
   record: ArtifactRecord
+  /** The public keys that can read it, as its manifest says. */
+  recipients: string[]
   ended_at: Date
   expires_at: Date
 }
@@ -47,7 +49,7 @@ const FROM = `
 const ITEM = `
   SELECT d.id AS uuid, d.download_id AS download, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
          si.prefix, a.slug AS application, e.slug AS environment, b.created_at AS backup_created_at, s.store_id AS store, t.record,
-         d.ended_at, w.expires_at ${FROM}`
+         coalesce(s.recipients, '{}') AS recipients,         d.ended_at, w.expires_at ${FROM}`
 
 export interface NewDownload {
   backupId: string

@@ -49,6 +49,8 @@ export interface ServiceInstanceBackupView {
   verified: { level: VerificationLevel; at: string } | null
   /** What the store gives back is not what was sealed: in quarantine since then. */
   corrupt: { at: string; reason: string | null } | null
+  /** Since when it is known from a manifest that this Coffer has not signed and nobody has accepted; null: it is signed. */
+  unverified_at: Date | null
   deleted_at: Date | null
   progress: RunProgress | null
   /** When the next attempt may begin; null unless it waits for one. */
@@ -71,7 +73,7 @@ const FROM = `
 const VIEW = `
   SELECT s.id AS uuid, s.backup_id AS backup, s.service_instance_id AS service_instance, si.type AS service_type, si.prefix,
          s.state, s.success, s.attempt, s.label, s.queued_at, s.started_at, s.ended_at, s.taken_at, s.stored_size AS size,
-         s.errors, s.warnings, s.deleted_at, s.progress,
+         s.errors, s.warnings, s.deleted_at, s.progress, s.unverified_at,
          CASE WHEN s.suspect_cleared_at IS NULL THEN s.suspect_reason END AS suspect,
          CASE WHEN s.verified_at IS NULL THEN NULL ELSE jsonb_build_object('level', s.verified_level, 'at', s.verified_at) END AS verified,
          CASE WHEN s.corrupt_at IS NULL THEN NULL ELSE jsonb_build_object('at', s.corrupt_at, 'reason', s.corrupt_reason) END AS corrupt,

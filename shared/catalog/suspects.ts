@@ -39,7 +39,7 @@ const sizesBefore = (tx: Db, { id, serviceInstance }: Sealed): Promise<SealedSiz
     `SELECT id, plain_size AS "plainSize", suspect_reason IS NOT NULL AND suspect_cleared_at IS NULL AS "isSuspect"
        FROM service_instance_backups
       WHERE service_instance_id = $1 AND id <> $2 AND state = 'COMPLETED' AND success = 'SUCCESS' AND plain_size IS NOT NULL
-        AND corrupt_at IS NULL AND lost_at IS NULL
+        AND corrupt_at IS NULL AND lost_at IS NULL AND unverified_at IS NULL
       ORDER BY ended_at DESC, id LIMIT $3`,
     [serviceInstance, id, LOOKED_AT],
   )

@@ -103,5 +103,6 @@ function backupAt(at: Date, timezone: string): KeptBackup {
     deleteRequestedAt: null,
     deleteForced: false,
     badSince: null,
+    unverified: false,
   }
 }

@@ -30,6 +30,9 @@ const EXPECTED: Partial<Record<FailureCode, number>> = {
   PLAN_INVALID: 5,
   RUN_MISSED: 5,
   RUN_CANCELLED: 5,
+  CONNECTION_MISSING: 5,
+  STORE_OCCUPIED: 5,
+  KEYS_UNREADABLE: 5,
   WAIT_TIMED_OUT: 6,
 }
 

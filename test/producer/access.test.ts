@@ -1,8 +1,12 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { apiRoutes } from '../../producer/app.ts'
 import type { Producer } from '../../producer/producer.ts'
 import { ROLES, hashToken } from '../../shared/catalog/tokens.ts'
+import { makeMarked } from '../../shared/storage/file-marker.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { until } from '../support/until.ts'
 
@@ -131,12 +135,37 @@ test.each(ROUTES.filter(({ method, path }) => method !== 'GET' && SHARED.has(res
   async ({ method, path }) => {
     const id = resourceOf(path) === 'plans' ? mine.plan : mine.store
     const asked = path.replace(':uuid', id)
-    const body = path.includes(':uuid') ? {} : { slug: 'theirs' }
+    const body = path.includes(':uuid') ? {} : await newOne(resourceOf(path))
     const ask = method === 'DELETE' ? {} : { body }
     expect((await producer.ask(method, asked, { ...ask, token: foreign })).body).toMatchObject({ code: 'FORBIDDEN' })
     expect((await producer.ask(method, asked, ask)).status).toBeLessThan(300)
   },
 )
+
+/** A folder that is asked for over the API must be a store already. */
+async function newOne(resource: string): Promise<object> {
+  if (resource !== 'stores') return { slug: 'theirs' }
+  const folder = join(producer.place.folder, 'archive')
+  await makeMarked(folder)
+  return { name: 'theirs', url: pathToFileURL(folder).href }
+}
+
+test('a folder that is no store becomes none by being registered, and no address is one twice', async () => {
+  const folder = join(producer.place.folder, 'plain')
+  await mkdir(folder)
+  const url = pathToFileURL(folder).href
+  const refused = await producer.ask('POST', '/apps/v3/stores/', { body: { name: 'plain', url } })
+  expect(refused.body).toMatchObject({ code: 'STORE_UNREACHABLE' })
+  expect(await readdir(folder)).toEqual([])
+  await makeMarked(folder)
+  expect((await producer.ask('POST', '/apps/v3/stores/', { body: { name: 'plain', url } })).status).toBe(201)
+  for (const body of [
+    { name: 'plain', url: `${url}2` },
+    { name: 'another', url },
+    { name: 'x', url: 's3://' },
+  ])
+    expect((await producer.ask('POST', '/apps/v3/stores/', { body })).status).toBeGreaterThanOrEqual(409)
+})
 
 test('schedules, previews and the status of an organisation are not shown to another', async () => {
   const asked = async (path: string) => [

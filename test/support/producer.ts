@@ -43,6 +43,8 @@ export async function createTestPlace(env: Record<string, string> = {}): Promise
       COFFER_SECRET_KEY: randomBytes(32).toString('base64'),
       COFFER_ADMIN_TOKEN: adminToken,
       COFFER_MEDIA_ROOTS: mediaRoot,
+      // Tests count applications and backups.
+      COFFER_CATALOG_BACKUP: 'off',
       ...env,
     },
     adminToken,

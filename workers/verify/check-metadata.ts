@@ -5,7 +5,7 @@ import { CofferError } from '../../shared/errors.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
 import type { Secrets } from '../../shared/secrets.ts'
 import type { Store } from '../../shared/storage/store.ts'
-import { readText } from '../attempt-objects.ts'
+import { readText } from '../../shared/storage/text-objects.ts'
 
 /**
  * Looks at what lies in the store without reading artifacts: all that was sealed is there, in its size, with the very manifest that was

@@ -19,6 +19,7 @@ export type RetentionRule =
   | 'expired'
   | 'bad_recent'
   | 'bad_expired'
+  | 'unverified'
 
 export interface Decision {
   action: 'keep' | 'delete'
