@@ -22,13 +22,19 @@ export interface Producer {
   defaultStore: Store
   /** age secret keys; none: plain downloads are not offered. */
   identities: readonly string[]
+  /** age public keys that uploads are encrypted to; none: they are compressed only, as backups are. */
+  recipients: readonly string[]
 }
 
 export interface ProducerSettings {
   maxTries: number
   /** How long a download link works. */
   linkSeconds: number
-  /** How long a download may move no bytes, in either direction. */
+  /** How long an upload waits to be sent and finished. */
+  uploadSeconds: number
+  /** The largest upload, as it is sent and as it unpacks. */
+  uploadMaxBytes: number
+  /** How long a download or upload may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
 }

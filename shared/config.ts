@@ -54,6 +54,10 @@ const Producer = Common.extend({
   PORT: z.coerce.number('a port number').int().min(0).max(65535, 'a port number up to 65535').default(8200),
   COFFER_ADMIN_TOKEN: z.string().min(32, 'at least 32 characters').optional(),
   COFFER_LINK_SECONDS: seconds(86_400),
+  /** How long an upload waits to be sent and finished. */
+  COFFER_UPLOAD_SECONDS: seconds(86_400),
+  /** The largest upload, as it is sent and as it unpacks. */
+  COFFER_UPLOAD_MAX_BYTES: count(1_099_511_627_776),
 })
 
 const Worker = Common.extend({

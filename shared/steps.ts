@@ -9,6 +9,7 @@ export type Step =
   | 'before-manifest'
   | 'after-manifest'
   | 'before-restore-commit'
+  | 'upload-received'
   | 'prune-labelled'
   | 'prune-deleting'
   | 'prune-manifest-gone'

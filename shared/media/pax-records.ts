@@ -34,7 +34,7 @@ function apply(records: PaxRecords, key: string, value: Buffer, invalid: Invalid
   else if (key === 'linkpath') records.link = name(value, invalid)
   else if (key === 'size' || key === 'uid' || key === 'gid') records[key] = count(key, value, invalid)
   else if (key === 'mtime') records.mtimeNs = nanoseconds(value, invalid)
-  else if (key.startsWith('GNU.sparse.')) throw invalid('it has sparse members, which Coffer does not write')
+  else if (key.startsWith('GNU.sparse.')) throw invalid('it has sparse members, which Coffer neither writes nor reads')
 }
 
 function name(value: Buffer, invalid: Invalid): Buffer {

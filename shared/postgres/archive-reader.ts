@@ -31,6 +31,13 @@ export class ArchiveReader {
     }
   }
 
+  /** What `read` makes of the next bytes, and these bytes as they are. */
+  raw<T>(read: () => T): { value: T; bytes: Buffer } {
+    const start = this.#at
+    const value = read()
+    return { value, bytes: this.#bytes.subarray(start, this.#at) }
+  }
+
   /** Hands over all that was not read. */
   takeRest(): Buffer {
     const rest = this.#bytes.subarray(this.#at)

@@ -87,7 +87,7 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
     name,
     schema,
     isCopy,
-    definition: kind === 'ENCODING' ? definition : null,
+    definition: kind === 'ENCODING' || kind === 'EXTENSION' ? definition : null,
   }
 }
 

@@ -1,6 +1,7 @@
 import { ringEverythingDue } from '../../shared/catalog/outbox.ts'
 import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
 import { endLapsedRestores } from '../../shared/catalog/restore-runs.ts'
+import { endExpiredUploads } from '../../shared/catalog/uploads.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { runError } from '../run-error.ts'
 import type { WorkerContext } from '../run-processor.ts'
@@ -9,12 +10,14 @@ import { fireDueSchedules } from './fire-schedules.ts'
 import { watchSchedules } from './watch-schedules.ts'
 
 /**
- * Makes true what should be true by now, from the catalog alone: restores of dead workers are ended, schedules that are due are fired,
+ * Makes true what should be true by now, from the catalog alone: restores of dead workers and uploads that
+ * nobody finished are ended, schedules that are due are fired,
  * bells that Redis lost are rung again. Every worker calls it; an advisory lock lets one of them do the work.
  */
 export async function reconcile(context: WorkerContext): Promise<void> {
   await context.catalog.exclusively('coffer reconcile', async () => {
     await endLapsedRestores(context.catalog, (attempt) => abandoned(attempt, context.clock()), context.clock())
+    await endExpiredUploads(context.catalog, expired(context.clock()), context.clock())
     await fireDueSchedules(context)
     await ringEverythingDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
@@ -28,6 +31,9 @@ export async function settle(context: WorkerContext): Promise<void> {
   const settled = await context.catalog.exclusively('coffer settle', () => settleLapsedRuns(context))
   if (settled) context.ringer.nudge()
 }
+
+const expired = (now: Date) =>
+  runError(new CofferError('UPLOAD_EXPIRED', 'it was not sent and finished before it expired'), 0, now)
 
 const abandoned = (attempt: number, now: Date) =>
   runError(

@@ -4,6 +4,8 @@ import type { Clock } from '../../shared/clock.ts'
 import { parseKey, type KeyParts } from '../../shared/domain/keys.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { discardAttempt } from '../attempt-objects.ts'
+import { discardSpent } from '../transfer/process-upload.ts'
+import { sweepUploads } from '../transfer/sweep-uploads.ts'
 import type { WorkerContext } from '../run-processor.ts'
 
 export interface SweepReport {
@@ -68,11 +70,15 @@ export async function sweepStores(context: WorkerContext): Promise<void> {
   const { catalog, clock, config, log, stores } = context
   const settings = { db: catalog, clock, minimumAgeSeconds: config.COFFER_ORPHAN_SECONDS }
   await catalog.exclusively('coffer sweep', async () => {
+    await discardSpent(context).catch((error: unknown) =>
+      log.error({ err: error }, 'staged objects could not be deleted'),
+    )
     for (const url of await storeAddresses(catalog)) {
       try {
         const report = await sweepStore(settings, stores.open(url))
-        const found = report.deletedAttempts.length + report.abortedUploads + report.unknownObjects
-        if (found > 0) log.warn({ report }, 'the sweep found leftovers in a store')
+        const uploads = await sweepUploads(settings, stores.open(url))
+        const found = uploads + report.deletedAttempts.length + report.abortedUploads + report.unknownObjects
+        if (found > 0) log.warn({ report, uploads }, 'the sweep found leftovers in a store')
       } catch (error) {
         log.error({ err: error }, 'a store could not be swept; the others are')
       }
