@@ -51,8 +51,11 @@ function count(key: string, value: Buffer, invalid: Invalid): number {
 }
 
 function nanoseconds(value: Buffer, invalid: Invalid): bigint {
-  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(value.toString('latin1'))
-  if (!match) throw invalid(`mtime is ${JSON.stringify(value.toString('latin1').slice(0, 40))}`)
+  const text = value.toString('latin1')
+  // Python writes times within a tenth of a millisecond of 1970 so.
+  if (/^-?\d(\.\d{1,20})?e-\d\d$/.test(text)) return BigInt(Math.round(Number(text) * 1e9))
+  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(text)
+  if (!match) throw invalid(`mtime is ${JSON.stringify(text.slice(0, 40))}`)
   const [, sign, seconds = '', fraction = ''] = match
   const ns = BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
   return sign === '-' ? -ns : ns
