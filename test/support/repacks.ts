@@ -41,7 +41,7 @@ export type PlantedMember = Partial<MemberHeader> & { path: string; content?: st
 export function plantTar(members: readonly PlantedMember[]): Buffer {
   const parts = members.flatMap(({ content = '', ...member }) => {
     const header = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtimeNs: 0n, size: content.length, ...member } as const
-    return [encodeHeader(header), Buffer.from(content), padding(content.length)]
+    return [encodeHeader(header), Buffer.from(content, 'latin1'), padding(content.length)]
   })
   return Buffer.concat([...parts, END_OF_ARCHIVE])
 }
