@@ -15,6 +15,7 @@ import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addUploadCommand } from './commands/upload.ts'
 import type { Context, Runner } from './context.ts'
 import { EXIT, exitCodeOfProblem } from './exit-codes.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -82,6 +83,7 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addServiceCommands(program, run)
   addBackupCommands(program, run)
   addDownloadCommand(program, run)
+  addUploadCommand(program, run)
   addRestoreCommands(program, run)
   addPlanCommands(program, run)
   addApplyCommand(program, run)
