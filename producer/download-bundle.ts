@@ -51,7 +51,7 @@ export async function* bundleEntries({
 const text = (name: string, bytes: Buffer): BundleEntry => ({ name, source: Readable.from([bytes]), isPacked: false })
 
 /**
- * A zip of unknown length (Zip64 throughout, so that nothing is too large), one entry after the other, in constant memory. When an entry
+ * A zip of unknown length (Zip64, so that nothing is too large), one entry after the other, in constant memory. When an entry
  * fails, it fails there, before its central directory: no program takes the beginning for the whole.
  */
 export async function* zipped(entries: AsyncIterable<BundleEntry>): AsyncGenerator<Buffer, void, void> {
