@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { ZipArchive, type ZipEntryData } from 'archiver'
+import { ZipArchive } from 'archiver'
 import type { DownloadItem } from '../shared/catalog/downloads.ts'
 import { asBuffer, holdBack } from '../shared/pipeline/chunks.ts'
 import { fileName } from './download-links.ts'
@@ -72,7 +72,7 @@ async function fill(zip: ZipArchive, entries: AsyncIterable<BundleEntry>, signal
     const stream = Readable.from(source, { objectMode: false })
     stream.once('error', (error) => zip.destroy(error))
     try {
-      zip.append(stream, { name, store: isPacked } as ZipEntryData)
+      zip.append(stream, { name, store: isPacked })
       await once(zip, 'entry', { signal })
     } finally {
       stream.destroy()

@@ -41,7 +41,7 @@ export function backupUploadRoutes({ catalog, clock, secrets, settings }: Produc
           scope: call.actor.scope,
           now,
         })
-        const results = parts.map(({ id, serviceInstance }) => [
+        const results = parts.map(({ id, serviceInstance }): [string, unknown] => [
           serviceInstance,
           {
             handler: HANDLER,

@@ -20,6 +20,7 @@ let mine: {
   part: string
   restore: string
   item: string
+  download: string
   plan: string
   store: string
 }
@@ -47,7 +48,7 @@ async function createEverything(): Promise<typeof mine> {
   const { uuid: service } = await post('service-instances', { environment, type: 'DATABASE', connection })
   const { uuid: backup, service_instance_backups: parts } = await post('backups', { environment })
   const [part = ''] = parts
-  const [ids] = await producer.catalog.query<{ restore: string; item: string }>(
+  const [ids] = await producer.catalog.query<{ restore: string; item: string; download: string }>(
     `WITH artifact AS (INSERT INTO artifacts (service_instance_backup_id, attempt, kind, key, record)
             VALUES ($2, 1, 'dump', 'k', '{"kind": "dump", "encodings": []}') RETURNING id),
           download AS (INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at)
@@ -55,13 +56,13 @@ async function createEverything(): Promise<typeof mine> {
           item AS (INSERT INTO download_service_instances (id, download_id, service_instance_backup_id, artifact_id, ended_at)
             SELECT gen_random_uuid(), download.id, $2, artifact.id, now() FROM download, artifact RETURNING id),
           restore AS (INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id)
-     SELECT restore.id AS restore, item.id AS item FROM restore, item`,
+     SELECT restore.id AS restore, item.id AS item, download.id AS download FROM restore, item, download`,
     [backup, part],
   )
   const { uuid: plan } = await post('plans', { slug: 'made' })
   const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
-  const { restore = '', item = '' } = ids ?? {}
-  return { application, environment, service, backup, part, restore, item, plan, store: store?.uuid ?? '' }
+  const { restore = '', item = '', download = '' } = ids ?? {}
+  return { application, environment, service, backup, part, restore, item, download, plan, store: store?.uuid ?? '' }
 }
 
 const OWNER: Record<string, keyof typeof mine> = {
@@ -70,6 +71,7 @@ const OWNER: Record<string, keyof typeof mine> = {
   'service-instances': 'service',
   backups: 'backup',
   'service-instance-backups': 'part',
+  'backup-downloads': 'download',
   'backup-download-service-instances': 'item',
   'backup-restores': 'restore',
 }

@@ -169,6 +169,7 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
     ['prune', true],
     ['restore', true],
     ['tick', true],
+    ['transfer', true],
   ])
 
   const url = new URL(producer.place.env['COFFER_REDIS_URL'] ?? '')
