@@ -17,6 +17,7 @@ import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addUploadCommand } from './commands/upload.ts'
 import { addVerifyCommands } from './commands/verify.ts'
 import type { Context, Runner } from './context.ts'
 import { EXIT, exitCodeOfProblem } from './exit-codes.ts'
@@ -85,6 +86,7 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addServiceCommands(program, run)
   addBackupCommands(program, run)
   addDownloadCommand(program, run)
+  addUploadCommand(program, run)
   addRestoreCommands(program, run)
   addVerifyCommands(program, run)
   addDrillCommand(program, run)

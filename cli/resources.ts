@@ -155,7 +155,20 @@ export const ServiceInstanceBackup = z.looseObject({
 })
 export type ServiceInstanceBackup = z.infer<typeof ServiceInstanceBackup>
 
-export const Download = z.looseObject({ uuid: z.string() })
+/** `bundle_url` is null where the producer has no key. */
+export const Download = z.looseObject({ uuid: z.string(), bundle_url: z.string().nullish() })
+
+const UploadTarget = z.looseObject({
+  upload_parameters: z.looseObject({ url: z.string(), max_file_size: z.number() }),
+  finish_url: z.string(),
+})
+export type UploadTarget = z.infer<typeof UploadTarget>
+
+/** Where to send the bytes of each service instance. */
+export const Upload = z.looseObject({ uuid: z.string(), results: z.record(z.string(), UploadTarget) })
+
+/** What has arrived. */
+export const Received = z.looseObject({ size: z.number(), sha256: z.string() })
 
 /** One artifact, in both forms. Addresses may be relative to the producer; `download_url` is null where it has no key. */
 export const DownloadItem = z.looseObject({

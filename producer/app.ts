@@ -4,6 +4,7 @@ import { applicationRoutes } from './api/applications.ts'
 import { backupDownloadRoutes } from './api/backup-downloads.ts'
 import { backupKeepingRoutes } from './api/backup-keeping.ts'
 import { backupRestoreRoutes } from './api/backup-restores.ts'
+import { backupUploadRoutes } from './api/backup-uploads.ts'
 import { backupRoutes } from './api/backups.ts'
 import { catalogRoutes } from './api/catalog.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
@@ -18,8 +19,10 @@ import { serviceInstanceBackupRoutes } from './api/service-instance-backups.ts'
 import { serviceInstanceRoutes } from './api/service-instances.ts'
 import { statusRoutes } from './api/status.ts'
 import { storeRoutes } from './api/stores.ts'
+import { UPLOAD_CONTENT_PATH, UPLOAD_FINISH_PATH, uploadContentHandler, uploadFinishHandler } from './api/uploads.ts'
 import { verificationRoutes } from './api/verifications.ts'
 import { authenticate } from './auth.ts'
+import { bodyDeadline } from './body-deadline.ts'
 import { pagesRouter } from './dashboard/pages.ts'
 import { errorHandler, identifyRequest, refuseUnknownPath } from './error-handler.ts'
 import { createFailedLogins, type FailedLogins } from './failed-logins.ts'
@@ -31,6 +34,7 @@ import { requireJson } from './requests.ts'
 import { mountRoutes, refuseMethod, type Route } from './routes.ts'
 
 const MAX_BODY = '100kb'
+const BODY_DEADLINE_MS = 60_000
 
 /** Every route that takes a token: what the API is made of, and what its tests go through. */
 export const apiRoutes = (producer: Producer): Route[] => [
@@ -44,6 +48,8 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...planRoutes(producer),
   ...scheduleRoutes(producer),
   ...retentionRoutes(producer),
+  // Before those of a backup, whose uuid it would be taken for.
+  ...backupUploadRoutes(producer),
   ...backupRoutes(producer),
   ...backupKeepingRoutes(producer),
   ...serviceInstanceBackupRoutes(producer),
@@ -63,6 +69,13 @@ export function createApp(producer: Producer): Express {
   // A proxy on this machine may say who the client is and how it came; nobody else may.
   app.set('trust proxy', 'loopback')
   app.use(identifyRequest, logRequest(producer.log), helmet(SECURE_HEADERS))
+  app.put(UPLOAD_CONTENT_PATH, uploadContentHandler(producer))
+  app.use(bodyDeadline(BODY_DEADLINE_MS))
+  app.all(UPLOAD_CONTENT_PATH, refuseMethod(['PUT']))
+  app
+    .route(UPLOAD_FINISH_PATH)
+    .post(uploadFinishHandler(producer))
+    .all(refuseMethod(['POST']))
   app
     .route('/healthz')
     .get(healthz)

@@ -32,7 +32,11 @@ export interface ProducerSettings {
   maxTries: number
   /** How long a download link works. */
   linkSeconds: number
-  /** How long a download may move no bytes, in either direction. */
+  /** How long an upload waits to be sent and finished. */
+  uploadSeconds: number
+  /** The largest upload, as it is sent and as it unpacks. */
+  uploadMaxBytes: number
+  /** How long a download or upload may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
   /** Those of COFFER_AGE_RECIPIENTS. */

@@ -71,7 +71,7 @@ function callOf(request: Request, actor: Actor): Call {
 
 export const originOf = (request: Request): string => `${request.protocol}://${request.host}`
 
-export function refuseMethod(methods: readonly Method[]): RequestHandler {
+export function refuseMethod(methods: readonly (Method | 'PUT')[]): RequestHandler {
   const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
   return (request: Request, response: Response) => {
     response.set('Allow', allowed)

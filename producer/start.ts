@@ -77,8 +77,9 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     defaultStore,
     identities,
   })
+  // Bodies have a deadline of their own (`bodyDeadline`), all but those of uploads.
   const server = createServer(
-    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
+    { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
     app,
   )
   const connections = trackConnections(server)
@@ -126,6 +127,8 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
   return {
     maxTries: config.COFFER_MAX_TRIES,
     linkSeconds: config.COFFER_LINK_SECONDS,
+    uploadSeconds: config.COFFER_UPLOAD_SECONDS,
+    uploadMaxBytes: config.COFFER_UPLOAD_MAX_BYTES,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
     recipients: config.COFFER_AGE_RECIPIENTS,

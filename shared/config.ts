@@ -60,6 +60,10 @@ const Producer = Common.extend({
   COFFER_LINK_SECONDS: seconds(86_400),
   /** Whether Coffer backs up its own catalog, as the environment `coffer/catalog`. */
   COFFER_CATALOG_BACKUP: z.enum(['on', 'off'], 'on or off').default('on'),
+  /** How long an upload waits to be sent and finished. */
+  COFFER_UPLOAD_SECONDS: seconds(86_400),
+  /** The largest upload, as it is sent and as it unpacks. */
+  COFFER_UPLOAD_MAX_BYTES: count(1_099_511_627_776),
 })
 
 const Worker = Common.extend({

@@ -32,7 +32,8 @@ export const FAILURES = {
     status: 500,
     remedy: 'none needed: the next prune goes on; if it lasts, look at the alerts and the store',
   },
-  LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
+  LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download or upload and use its link' },
+  UPLOAD_EXPIRED: { retry: 'never', status: 410, remedy: 'ask for a new upload, and finish it before it expires' },
   RANGE_NOT_SATISFIABLE: {
     retry: 'never',
     status: 416,
@@ -200,6 +201,7 @@ export const FAILURES = {
   },
   ANSWER_INVALID: { retry: 'never', status: 502, remedy: 'check that COFFER_URL is the address of a Coffer producer' },
   WAIT_TIMED_OUT: { retry: 'never', status: 504, remedy: 'it goes on without you; ask for its state later' },
+  UPLOAD_BROKEN: { retry: 'backoff', status: 502, remedy: 'upload it again' },
   DOWNLOAD_BROKEN: { retry: 'backoff', status: 502, remedy: 'download it again' },
   OUTPUT_EXISTS: { retry: 'never', status: 409, remedy: 'choose another --output, or move the file away' },
   OUTPUT_FAILED: { retry: 'never', status: 500, remedy: 'choose an --output that has space and can be written' },
@@ -211,26 +213,28 @@ export interface ErrorDetails {
   /** Values for the reader and for `details` of a problem document. Never a secret. */
   details?: Record<string, unknown>
   cause?: unknown
+  /** Where the usual classes don't fit: the same bytes fail again, for example. */
+  retry?: 'never'
+  remedy?: string
 }
 
 /** The one error class. The message says what happened and on what, in lower case, without a full stop. */
 export class CofferError extends Error {
   readonly code: FailureCode
   readonly details: Record<string, unknown>
+  readonly remedy: string
+  /** Its remedy is not the usual one of its code. */
+  readonly hasOwnRemedy: boolean
+  readonly retry: 'never' | 'backoff'
 
-  constructor(code: FailureCode, message: string, { details = {}, cause }: ErrorDetails = {}) {
+  constructor(code: FailureCode, message: string, { details = {}, cause, ...own }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'CofferError'
     this.code = code
     this.details = details
-  }
-
-  get remedy(): string {
-    return FAILURES[this.code].remedy
-  }
-
-  get retry(): 'never' | 'backoff' {
-    return FAILURES[this.code].retry
+    this.remedy = own.remedy ?? FAILURES[code].remedy
+    this.hasOwnRemedy = own.remedy !== undefined
+    this.retry = own.retry ?? FAILURES[code].retry
   }
 }
 

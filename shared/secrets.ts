@@ -1,6 +1,8 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CofferError } from './errors.ts'
 
+type MacPurpose = 'manifest' | 'link' | 'upload'
+
 /**
  * What COFFER_SECRET_KEY is used for. Each purpose has a key of its own, derived by HKDF-SHA-256. Of several secret keys the first signs
  * and encrypts; all of them verify and decrypt.
@@ -11,9 +13,9 @@ export interface Secrets {
   /** @throws KEY_WRONG: another key, another context, or altered bytes. */
   decrypt(box: Buffer, context: string): string
   /** Lower-case hex HMAC-SHA-256. */
-  mac(purpose: 'manifest' | 'link', text: string): string
+  mac(purpose: MacPurpose, text: string): string
   /** Compares in constant time. */
-  checkMac(purpose: 'manifest' | 'link', text: string, mac: string): boolean
+  checkMac(purpose: MacPurpose, text: string, mac: string): boolean
 }
 
 const NONCE_BYTES = 12
@@ -49,7 +51,12 @@ type Secret = ReturnType<typeof openSecret>
 function openSecret(secretKey: string) {
   const master = Buffer.from(secretKey, 'base64')
   const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', master, '', `coffer ${purpose} v1`, 32))
-  const keys = { connection: derive('connection'), manifest: derive('manifest'), link: derive('link') }
+  const keys = {
+    connection: derive('connection'),
+    manifest: derive('manifest'),
+    link: derive('link'),
+    upload: derive('upload'),
+  }
   return {
     encrypt(plain: string, context: string): Buffer {
       const nonce = randomBytes(NONCE_BYTES)
@@ -68,6 +75,6 @@ function openSecret(secretKey: string) {
         return null
       }
     },
-    mac: (purpose: 'manifest' | 'link', text: string) => createHmac('sha256', keys[purpose]).update(text).digest('hex'),
+    mac: (purpose: MacPurpose, text: string) => createHmac('sha256', keys[purpose]).update(text).digest('hex'),
   }
 }

@@ -12,6 +12,7 @@ export type Step =
   | 'restore-waits'
   | 'restore-checked'
   | 'before-restore-commit'
+  | 'upload-received'
   | 'restore-done'
   | 'drill-restored'
   | MediaStep

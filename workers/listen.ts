@@ -5,6 +5,7 @@ import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
+import { processUpload } from './transfer/process-upload.ts'
 import { processVerify } from './verify/process-verify.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
@@ -19,6 +20,7 @@ const PROCESSORS: Record<QueueName, Process> = {
   restore: processRestore,
   verify: processVerify,
   tick: processTick,
+  transfer: processUpload,
 }
 
 export interface Listeners {

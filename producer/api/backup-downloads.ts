@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import {
   createDownload,
+  revokeDownload,
   getDownloadItem,
   listDownloadItems,
   type DownloadItem,
 } from '../../shared/catalog/downloads.ts'
 import { toCofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
-import { downloadLink, fileName } from '../download-links.ts'
+import { bundleLink, downloadLink, fileName } from '../download-links.ts'
 import { filterUuid, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
@@ -41,7 +42,17 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
           scope: call.actor.scope,
           now: clock(),
         })
-        return { status: 201, body: download }
+        const link = bundleLink(secrets, call.origin, download.uuid, download.expires_at)
+        return { status: 201, body: { ...download, bundle_url: identities.length > 0 ? link : null } }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/apps/v3/backup-downloads/:uuid/',
+      role: 'operator',
+      async handle({ params, actor }) {
+        await revokeDownload(catalog, params['uuid'] ?? '', actor.scope, clock())
+        return { status: 204 }
       },
     },
     {

@@ -140,9 +140,11 @@ export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
     ],
   )
   const siblings = await tx.query<{ id: string }>(
-    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at)
-     SELECT gen_random_uuid(), $1, service, $3, $4 FROM unnest($2::uuid[]) AS service RETURNING id`,
-    [id, services, input.maxTries, now],
+    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at, not_before)
+     SELECT gen_random_uuid(), $1, service, $3, $4, CASE WHEN $5 THEN 'infinity' ELSE now() END
+       FROM unnest($2::uuid[]) AS service RETURNING id`,
+    // An upload has nothing to take until its bytes are there.
+    [id, services, input.maxTries, now, input.trigger === 'UPLOAD'],
   )
   await ringServiceInstanceBackups(
     tx,

@@ -154,6 +154,46 @@ export async function listDownloadItems(
   return { rows, count: total?.count ?? 0 }
 }
 
+/** Everything of a download, and the manifest of each service-instance backup. For who has its link. @throws NOT_FOUND */
+export async function getBundle(
+  db: Db,
+  id: string,
+): Promise<{ items: DownloadItem[]; manifests: Map<string, string>; expiresAt: Date }> {
+  const items = isUuid(id)
+    ? await db.query<DownloadItem>(
+        `${ITEM} WHERE d.download_id = $1 ORDER BY si.type, si.prefix, s.id, t.kind = 'file-list', d.id`,
+        [id],
+      )
+    : []
+  const [first] = items
+  if (!first) throw new CofferError('NOT_FOUND', `there is no download ${id}`)
+  const manifests = await db.query<{ id: string; manifest: string }>(
+    'SELECT id, manifest FROM service_instance_backups WHERE id = ANY($1::uuid[]) AND manifest IS NOT NULL',
+    [items.map((item) => item.service_instance_backup)],
+  )
+  return {
+    items,
+    manifests: new Map(manifests.map((row) => [row.id, row.manifest])),
+    expiresAt: first.expires_at,
+  }
+}
+
+/** Its links work no more, and it keeps its backup from being deleted no longer. May run twice. @throws NOT_FOUND */
+export function revokeDownload(catalog: Catalog, id: string, scope: Scope, now: Date): Promise<void> {
+  return catalog.transaction(async (tx) => {
+    const [revoked] = isUuid(id)
+      ? await tx.query(
+          `UPDATE downloads w SET expires_at = least(w.expires_at, $3)
+             FROM backups b JOIN environments e ON e.id = b.environment_id JOIN applications a ON a.id = e.application_id
+            WHERE w.id = $1 AND b.id = w.backup_id AND ($2::uuid IS NULL OR a.organisation_id = $2) RETURNING w.id`,
+          [id, scope.organisationId, now],
+        )
+      : []
+    if (!revoked) throw new CofferError('NOT_FOUND', `there is no download ${id}`)
+    await tx.query(`DELETE FROM leases WHERE kind = 'read' AND owner = $1`, [`download ${id}`])
+  })
+}
+
 export async function getDownloadItem(db: Db, id: string, scope: Scope): Promise<DownloadItem> {
   const [row] = isUuid(id)
     ? await db.query<DownloadItem>(`${ITEM} WHERE d.id = $2 AND ($1::uuid IS NULL OR a.organisation_id = $1)`, [

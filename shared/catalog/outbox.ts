@@ -6,17 +6,18 @@ const BATCH = 100
 /** Names a job for those who read Bull Board: the service instance, as the command line names it. */
 const JOB_NAME = `a.slug || '/' || e.slug || ':' || si.prefix`
 
-/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. */
+/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. Uploads that wait for their bytes have none. */
 export async function ringServiceInstanceBackups(tx: Db, ids: readonly string[]): Promise<void> {
   await tx.query(
     `INSERT INTO outbox (queue, job_id, name, data, not_before)
-     SELECT CASE si.type WHEN 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
+     SELECT CASE WHEN b.trigger = 'UPLOAD' THEN 'transfer' WHEN si.type = 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
             jsonb_build_object('id', s.id, 'attempt', s.attempt + 1), s.not_before
        FROM service_instance_backups s
+       JOIN backups b ON b.id = s.backup_id
        JOIN service_instances si ON si.id = s.service_instance_id
        JOIN environments e ON e.id = si.environment_id
        JOIN applications a ON a.id = e.application_id
-      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED'`,
+      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED' AND s.not_before < 'infinity'`,
     [ids],
   )
 }

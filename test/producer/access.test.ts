@@ -25,6 +25,7 @@ let mine: {
   restore: string
   verification: string
   item: string
+  download: string
   plan: string
   store: string
 }
@@ -52,7 +53,7 @@ async function createEverything(): Promise<typeof mine> {
   const { uuid: service } = await post('service-instances', { environment, type: 'DATABASE', connection })
   const { uuid: backup, service_instance_backups: parts } = await post('backups', { environment })
   const [part = ''] = parts
-  const [ids] = await producer.catalog.query<{ restore: string; item: string; verification: string }>(
+  const [ids] = await producer.catalog.query<{ restore: string; item: string; verification: string; download: string }>(
     `WITH artifact AS (INSERT INTO artifacts (service_instance_backup_id, attempt, kind, key, record)
             VALUES ($2, 1, 'dump', 'k', '{"kind": "dump", "encodings": []}') RETURNING id),
           download AS (INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at)
@@ -62,12 +63,12 @@ async function createEverything(): Promise<typeof mine> {
           restore AS (INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id),
           verification AS (INSERT INTO verifications (id, environment_id, level, trigger, queued_at)
             VALUES (gen_random_uuid(), $3, 'metadata', 'SCHEDULED', now()) RETURNING id)
-     SELECT restore.id AS restore, item.id AS item, verification.id AS verification FROM restore, item, verification`,
+     SELECT restore.id AS restore, item.id AS item, verification.id AS verification, download.id AS download FROM restore, item, verification, download`,
     [backup, part, environment],
   )
   const { uuid: plan } = await post('plans', { slug: 'made' })
   const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
-  const { restore = '', item = '', verification = '' } = ids ?? {}
+  const { restore = '', item = '', verification = '', download = '' } = ids ?? {}
   return {
     application,
     environment,
@@ -76,6 +77,7 @@ async function createEverything(): Promise<typeof mine> {
     part,
     restore,
     verification,
+    download,
     item,
     plan,
     store: store?.uuid ?? '',
@@ -88,6 +90,7 @@ const OWNER: Record<string, keyof typeof mine> = {
   'service-instances': 'service',
   backups: 'backup',
   'service-instance-backups': 'part',
+  'backup-downloads': 'download',
   'backup-download-service-instances': 'item',
   'backup-restores': 'restore',
   verifications: 'verification',

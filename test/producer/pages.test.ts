@@ -170,6 +170,7 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
     ['restore', true],
     ['verify', true],
     ['tick', true],
+    ['transfer', true],
   ])
 
   const url = new URL(producer.place.env['COFFER_REDIS_URL'] ?? '')

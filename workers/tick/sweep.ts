@@ -7,6 +7,8 @@ import { judgeManifest } from '../../shared/rebuild/judge-manifest.ts'
 import type { Secrets } from '../../shared/secrets.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { discardAttempt } from '../attempt-objects.ts'
+import { discardSpent } from '../transfer/process-upload.ts'
+import { sweepUploads } from '../transfer/sweep-uploads.ts'
 import type { WorkerContext } from '../run-processor.ts'
 
 export interface SweepReport {
@@ -79,12 +81,20 @@ export async function sweepStores(context: WorkerContext): Promise<void> {
   const { catalog, secrets, clock, config, log, stores } = context
   const settings = { db: catalog, secrets, clock, minimumAgeSeconds: config.COFFER_ORPHAN_SECONDS }
   await catalog.exclusively('coffer sweep', async () => {
+    await discardSpent(context).catch((error: unknown) =>
+      log.error({ err: error }, 'staged objects could not be deleted'),
+    )
     for (const url of await storeAddresses(catalog)) {
       try {
         const report = await sweepStore(settings, stores.open(url))
+        const uploads = await sweepUploads(settings, stores.open(url))
         const found =
-          report.deletedAttempts.length + report.abortedUploads + report.unknownObjects + report.foreignAttempts.length
-        if (found > 0) log.warn({ report }, 'the sweep found leftovers in a store')
+          uploads +
+          report.deletedAttempts.length +
+          report.abortedUploads +
+          report.unknownObjects +
+          report.foreignAttempts.length
+        if (found > 0) log.warn({ report, uploads }, 'the sweep found leftovers in a store')
       } catch (error) {
         log.error({ err: error }, 'a store could not be swept; the others are')
       }
