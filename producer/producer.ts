@@ -31,4 +31,7 @@ export interface ProducerSettings {
   /** How long a download may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
+  /** How much one token may ask for, and make. */
+  requestsPerMinute: number
+  creationsPerMinute: number
 }

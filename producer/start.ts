@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
@@ -20,6 +20,7 @@ import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
+import { createHttpServer } from './http-server.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const MAX_CONNECTIONS = 10
@@ -66,10 +67,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     defaultStore,
     identities,
   })
-  const server = createServer(
-    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
-    app,
-  )
+  const server = createHttpServer(app, log)
   await listen(server, config)
   opened.defer(() => drain(server))
   const running = opened.move()
@@ -101,6 +99,8 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     linkSeconds: config.COFFER_LINK_SECONDS,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
+    requestsPerMinute: config.COFFER_REQUESTS_PER_MINUTE,
+    creationsPerMinute: config.COFFER_CREATIONS_PER_MINUTE,
   }
 }
 

@@ -54,6 +54,9 @@ const Producer = Common.extend({
   PORT: z.coerce.number('a port number').int().min(0).max(65535, 'a port number up to 65535').default(8200),
   COFFER_ADMIN_TOKEN: z.string().min(32, 'at least 32 characters').optional(),
   COFFER_LINK_SECONDS: seconds(86_400),
+  /** Of one token, by each producer. */
+  COFFER_REQUESTS_PER_MINUTE: count(12_000),
+  COFFER_CREATIONS_PER_MINUTE: count(600),
 })
 
 const Worker = Common.extend({

@@ -17,7 +17,7 @@ export interface Bell {
   queue: QueueName
   /** `<row id>-<attempt>`: the same bell rung twice is one job. */
   jobId: string
-  /** For people who read Bull Board: `shop/live:DEFAULT`. */
+  /** For people who read Bull Board: `live · shop · DEFAULT`. */
   name: string
   data: JobData
   delayMs: number

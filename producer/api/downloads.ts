@@ -1,9 +1,11 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
+import { writeAudit, type AuditEntry } from '../../shared/catalog/audit.ts'
 import { getDownloadItem, renewDownloadLease, type DownloadItem } from '../../shared/catalog/downloads.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { holdBack } from '../../shared/pipeline/chunks.ts'
 import { readArtifact } from '../../shared/pipeline/read-artifact.ts'
+import { originOfRequest, type Origin } from '../auth.ts'
 import { DOWNLOAD_FORMS, fileName, isGenuine, type DownloadForm } from '../download-links.ts'
 import { artifactHeaders, requestedRange } from '../download-headers.ts'
 import { parseFields } from '../requests.ts'
@@ -30,6 +32,7 @@ export function downloadHandler(producer: Producer): RequestHandler {
       response.end()
       return
     }
+    await writeAudit(catalog, readingEntry(item, producer.clock(), originOfRequest(request, response)))
     await renewDownloadLease(catalog, item)
     const renewal = setInterval(() => {
       renewDownloadLease(catalog, item).catch((error: unknown) =>
@@ -68,6 +71,21 @@ async function openLink(
     )
   return { item: await getDownloadItem(catalog, id, { organisationId: null }), form }
 }
+
+/** Who has the link may be anybody; it is recorded whose link it was, and where it was used. */
+const readingEntry = (item: DownloadItem, at: Date, origin: Origin): AuditEntry => ({
+  at,
+  actor:
+    item.made_by.token === null
+      ? null
+      : { tokenId: item.made_by.token, name: item.made_by.name ?? '', organisationId: item.made_by.organisation },
+  ...origin,
+  action: `GET ${DOWNLOAD_PATH}`,
+  targets: [item.uuid, item.download, item.service_instance_backup],
+  status: null,
+  code: null,
+  changes: {},
+})
 
 function abortWhenClosed(response: Response): AbortController {
   const abort = new AbortController()

@@ -27,6 +27,7 @@ export function storeRoutes({ catalog, clock, openStore }: Producer): Route[] {
       method: 'POST',
       path: `${all}:uuid/check/`,
       role: 'admin',
+      isLong: true,
       async handle(call) {
         parseBody(Nothing, call)
         requireWholeInstallation(call.actor, 'a check of a store')

@@ -55,6 +55,14 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
   }
 }
 
+/** The catalog for work inside a transaction: transactions of its own join that one, and are kept or undone with it. */
+export const insideTransaction = (catalog: Catalog, tx: Db): Catalog => ({
+  query: (text, values) => tx.query(text, values),
+  transaction: (work) => work(tx),
+  exclusively: (name, work) => catalog.exclusively(name, work),
+  close: () => Promise.resolve(),
+})
+
 async function run<Row extends object>(
   runner: pg.Pool | pg.PoolClient,
   text: string,
