@@ -44,7 +44,7 @@ test('a login sets a cookie that scripts and other sites never get; a wrong toke
   const wrong = await postLogin(producer, '"><script>')
   expect(wrong.status).toBe(401)
   expect(wrong.text).not.toContain('<script>')
-  expect(wrong.text).toContain('<p class="error" role="alert">the token is unknown or was revoked</p>')
+  expect(wrong.text).toContain('<p class="error" role="alert">the token is unknown, has expired or was revoked</p>')
   const right = await postLogin(producer, producer.place.adminToken)
   expect([right.status, right.headers.get('location')]).toEqual([303, '/'])
   expect(right.headers.get('set-cookie')).toMatch(
