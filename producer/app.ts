@@ -28,7 +28,7 @@ import { performer } from './perform.ts'
 import type { Producer } from './producer.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { logRequest } from './request-log.ts'
-import { requireJson } from './requests.ts'
+import { refuseDeepBody, requireJson } from './requests.ts'
 import { mountRoutes, refuseMethod, type Route } from './routes.ts'
 
 const MAX_BODY = '100kb'
@@ -95,6 +95,7 @@ function guardApi(producer: Producer, failedLogins: FailedLogins, limits: RateLi
     requireJson,
     // A body that GET brings is not even parsed; for the others, requireJson has seen to the type.
     express.json({ limit: MAX_BODY, type: ({ method }) => method !== 'GET' && method !== 'HEAD' }),
+    refuseDeepBody,
   )
 }
 
