@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
+import { z } from 'zod'
 import { CofferError } from './errors.ts'
 import { nextRing } from './schedules/bells.ts'
 
@@ -12,6 +13,12 @@ export interface JobData {
   id: string
   attempt: number
 }
+
+const MAX_ATTEMPT = 2 ** 31 - 1
+const JobDataOf = z.object({ id: z.guid(), attempt: z.int().min(0).max(MAX_ATTEMPT) })
+
+/** What a job says that lies in Redis, where anybody may have put it. null: nothing that we would have said. */
+export const parseJobData = (data: unknown): JobData | null => JobDataOf.safeParse(data).data ?? null
 
 export interface Bell {
   queue: QueueName

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createHttpServer } from '../../producer/http-server.ts'
 import { openLog } from '../../shared/log.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
-import { expectProblem } from './problems.ts'
 
 // What no client of good will sends, much of it by raw sockets (F39).
 

@@ -90,7 +90,14 @@ test('what another site makes a browser send is refused', async () => {
     )
     expect((await producer.ask('POST', '/logout', { token: null, headers })).status).toBe(403)
   }
+  // Without an Origin nobody knows whose page it was.
+  const { cookie = '' } = session
   expect((await postLogin(producer, producer.place.adminToken, {})).status).toBe(403)
+  for (const [method, path] of [
+    ['PUT', '/queues/api/queues/dump/clean/failed'],
+    ['POST', '/logout'],
+  ] as const)
+    expect((await producer.ask(method, path, { token: null, headers: { cookie } })).status).toBe(403)
 })
 
 test('every page forbids scripts and frames of others', async () => {
