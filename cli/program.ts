@@ -6,15 +6,20 @@ import type { Surroundings } from './address.ts'
 import { Api } from './api.ts'
 import { addAppCommands } from './commands/app.ts'
 import { addApplyCommand } from './commands/apply.ts'
+import { addAuditCommand } from './commands/audit.ts'
 import { addBackupCommands } from './commands/backup.ts'
 import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
+import { addLatestCommand } from './commands/latest.ts'
+import { addLoginCommands } from './commands/login.ts'
+import { addOrganisationCommands } from './commands/organisation.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addTokenCommands } from './commands/token.ts'
 import type { Context, Runner } from './context.ts'
 import { EXIT, exitCodeOfProblem } from './exit-codes.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -88,6 +93,11 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addRetentionCommands(program, run)
   addCatalogCommands(program, run)
   addStatusCommand(program, run)
+  addLatestCommand(program, run)
+  addOrganisationCommands(program, run)
+  addTokenCommands(program, run)
+  addAuditCommand(program, run)
+  addLoginCommands(program, run)
   return program
 }
 
@@ -98,6 +108,8 @@ function createContext({ surroundings, stdin, signal, now, ...patience }: World,
       api ??= new Api(findProducer(surroundings), signal)
       return api
     },
+    apiAt: (address) => new Api(address, signal),
+    loginsFile: surroundings.loginsFile,
     output,
     stdin,
     now,

@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { followBackup, readBackup, reported } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
@@ -9,6 +8,7 @@ import { formatBytes, formatTime, table } from '../text.ts'
 import { collect } from './collect.ts'
 import { addDownloadCommand } from './download.ts'
 import { addKeepingCommands } from './keeping.ts'
+import { parseCount } from './parse-count.ts'
 import { checkWait, withWait } from './wait-options.ts'
 import type { WaitOptions } from './wait-options.ts'
 
@@ -91,9 +91,4 @@ async function shownOrFollowed(context: Context, uuid: string, options: WaitOpti
   checkWait(options)
   if (options.wait !== true) return reported(await readBackup(context.api, uuid))
   return followBackup(context, uuid, options.timeout)
-}
-
-function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('write a whole number from 1 to 999999.')
-  return Number(text)
 }

@@ -32,7 +32,8 @@ export function downloadHandler(producer: Producer): RequestHandler {
       response.end()
       return
     }
-    await writeAudit(catalog, readingEntry(item, producer.clock(), originOfRequest(request, response)))
+    const reading = { ...originOfRequest(request, response), at: producer.clock(), status: response.statusCode }
+    await writeAudit(catalog, readingEntry(item, reading))
     await renewDownloadLease(catalog, item)
     const renewal = setInterval(() => {
       renewDownloadLease(catalog, item).catch((error: unknown) =>
@@ -72,20 +73,25 @@ async function openLink(
   return { item: await getDownloadItem(catalog, id, { organisationId: null }), form }
 }
 
-/** Who has the link may be anybody; it is recorded whose link it was, and where it was used. */
-const readingEntry = (item: DownloadItem, at: Date, origin: Origin): AuditEntry => ({
-  at,
-  actor:
-    item.made_by.token === null
-      ? null
-      : { tokenId: item.made_by.token, name: item.made_by.name ?? '', organisationId: item.made_by.organisation },
-  ...origin,
-  action: `GET ${DOWNLOAD_PATH}`,
-  targets: [item.uuid, item.download, item.service_instance_backup],
-  status: null,
-  code: null,
-  changes: {},
-})
+/** Who has the link may be anybody: what is recorded is whose link it was, and from where it was read. */
+function readingEntry(
+  { uuid, download, service_instance_backup: part, made_by: maker }: DownloadItem,
+  { at, status, ...origin }: Origin & { at: Date; status: number },
+): AuditEntry {
+  return {
+    at,
+    actor:
+      maker.token === null
+        ? null
+        : { tokenId: maker.token, name: maker.name ?? '', organisationId: maker.organisation },
+    ...origin,
+    action: `GET ${DOWNLOAD_PATH}`,
+    targets: [uuid, download, part],
+    status,
+    code: null,
+    changes: {},
+  }
+}
 
 function abortWhenClosed(response: Response): AbortController {
   const abort = new AbortController()

@@ -7,9 +7,11 @@ import type { Producer } from '../../producer/producer.ts'
 import type { Call, Route } from '../../producer/routes.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { openLog } from '../../shared/log.ts'
+import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { onTestServer } from '../support/databases.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { until } from '../support/until.ts'
+import { linksTo, seal } from './sealed.ts'
 import { expectProblem } from './problems.ts'
 import { createTenant, name, type Tenant } from './tenant.ts'
 
@@ -143,6 +145,28 @@ test('a change that takes long is recorded before and after', async () => {
   const { answer, lines } = await recorded('POST', `/apps/v3/stores/${tenant.store}/check/`)
   expect(answer.status).toBe(200)
   expect(lines.map(({ status }) => status)).toEqual([null, 200])
+})
+
+test('who reads a signed link is recorded before the first byte, with whose link it was', async () => {
+  const { recipient } = await generateIdentity()
+  const sealed = await seal(producer, recipient, { dump: Buffer.from('bytes') })
+  const [item] = await linksTo(producer, sealed)
+  const path = (item?.stored_url ?? '').slice(producer.url.length)
+  const { answer, lines } = await recorded('GET', path, { token: null })
+  expect(answer.status).toBe(200)
+  expect(lines).toMatchObject([
+    { action: 'GET /apps/v3/downloads/:uuid/:form', token_name: 'bootstrap admin', status: 200 },
+  ])
+  expect(lines[0]?.targets).toEqual(expect.arrayContaining([item?.uuid, sealed.part]))
+  expect(
+    (
+      await recorded(
+        'GET',
+        path.replace(/.$/, (last) => (last === '0' ? '1' : '0')),
+        { token: null },
+      )
+    ).lines,
+  ).toEqual([])
 })
 
 test('logins are recorded, the refused ones with their address', async () => {
