@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import { OUTCOMES, SERVICE_TYPES, TRIGGERS } from '../shared/domain/states.ts'
 import { filterOf, filterText, filterTime } from './fields.ts'
 
@@ -12,10 +12,10 @@ export const backupFilters = {
   service_type: filterOf(SERVICE_TYPES).optional(),
 }
 
-const Filters = z.object(backupFilters)
+type Given = z.infer<z.ZodObject<typeof backupFilters>>
 
 /** The same as the catalog takes them. */
-export const backupFilter = (given: z.infer<typeof Filters>) => ({
+export const backupFilter = (given: Given) => ({
   success: given.success,
   trigger: given.trigger,
   createdAfter: given.created_after,

@@ -45,7 +45,7 @@ function logout({ loginsFile }: Context, address: string | undefined): Promise<R
   const href = address === undefined ? current : usable(() => parseUrl(address, `"${address}"`)).href
   if (href === null || tokens[href] === undefined)
     throw new CofferError('NOT_FOUND', `nobody has logged in${href === null ? '' : ` at ${href}`}`)
-  const { [href]: _forgotten, ...others } = tokens
+  const others = Object.fromEntries(Object.entries(tokens).filter(([kept]) => kept !== href))
   writeLogins(loginsFile, { current: current === href ? null : current, tokens: others })
   return Promise.resolve({
     document: { producer: href },

@@ -89,8 +89,8 @@ test('a revoked token is refused from the next request on, and so is the session
   const cookie = (login.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
   const page = async () => (await producer.ask('GET', '/', { token: null, headers: { cookie } })).status
   expect([await statusOf(token), await page()]).toEqual([200, 200])
-  for (const _ of ['once', 'again'])
-    expect((await producer.ask('DELETE', `/apps/v3/tokens/${uuid}/`, { token: admin })).status).toBe(204)
+  const revoke = () => producer.ask('DELETE', `/apps/v3/tokens/${uuid}/`, { token: admin })
+  expect([(await revoke()).status, (await revoke()).status]).toEqual([204, 204])
   expect([await statusOf(token), await page()]).toEqual([401, 401])
   const listed = await producer.ask('GET', '/apps/v3/tokens/', { token: admin })
   expect(listed.text).not.toContain(uuid)

@@ -26,7 +26,7 @@ async function inject(coffer: TestCoffer, queue: string, data: unknown): Promise
       const job = await bells.getJob(id)
       return job?.finishedOn !== undefined && job
     })
-    return ended.failedReason ?? (ended.returnvalue as unknown)
+    return (await ended.isFailed()) ? ended.failedReason : (ended.returnvalue as unknown)
   } finally {
     await bells.close()
   }
