@@ -327,3 +327,52 @@ export const RetentionPreview = z.looseObject({
   ),
 })
 export type RetentionPreview = z.infer<typeof RetentionPreview>
+
+export const Organisation = z.looseObject({
+  uuid: z.string(),
+  slug: z.string(),
+  name: z.string(),
+  media_roots: z.array(z.string()).nullable(),
+})
+export type Organisation = z.infer<typeof Organisation>
+
+export const Token = z.looseObject({
+  uuid: z.string(),
+  name: z.string(),
+  role: z.string(),
+  organisation: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  last_used_at: z.string().nullable(),
+})
+export type Token = z.infer<typeof Token>
+
+/** `token` is its text: nobody can read it again. */
+export const NewToken = Token.extend({ token: z.string() })
+
+/** `status`: null when it began, and another line of the same request says how it ended. */
+export const AuditLine = z.looseObject({
+  at: z.string(),
+  token_name: z.string().nullable(),
+  address: z.string(),
+  action: z.string(),
+  targets: z.array(z.string()),
+  status: z.number().nullable(),
+  code: z.string().nullable(),
+})
+export type AuditLine = z.infer<typeof AuditLine>
+
+/** The newest good backup of an environment as a whole, and of each of its service instances. */
+export const Latest = z.looseObject({
+  environment: z.string(),
+  backup: z.string().nullable(),
+  service_instances: z.array(
+    z.looseObject({
+      service_type: z.string(),
+      prefix: z.string(),
+      backup: z.string().nullable(),
+      at: z.string().nullable(),
+      size: z.number().nullable(),
+    }),
+  ),
+})
+export type Latest = z.infer<typeof Latest>

@@ -1,4 +1,6 @@
 import type { RequestHandler } from 'express'
+import { CofferError } from '../shared/errors.ts'
+import { describe, requestIdOf } from './error-handler.ts'
 
 /**
  * Ends the connection of a request whose body has not come whole in time. Node's own requestTimeout would do it for all requests, also for
@@ -8,9 +10,14 @@ export function bodyDeadline(ms: number): RequestHandler {
   return (request, response, next) => {
     const timer = setTimeout(() => {
       if (request.complete) return
-      const { socket } = request
-      if (!response.headersSent) socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
-      socket.destroySoon()
+      const end = () => request.socket.destroySoon()
+      if (response.headersSent) return void end()
+      const problem = describe(
+        new CofferError('REQUEST_TIMEOUT', 'the request did not arrive in time'),
+        requestIdOf(response),
+      )
+      response.set('Connection', 'close').status(problem.status).type('application/problem+json')
+      response.end(JSON.stringify(problem), end)
     }, ms)
     timer.unref()
     request.once('end', () => clearTimeout(timer))

@@ -42,4 +42,7 @@ export interface ProducerSettings {
   /** Those of COFFER_AGE_RECIPIENTS. */
   recipients: readonly string[]
   identityFile: string | undefined
+  /** How much one token may ask for, and make. */
+  requestsPerMinute: number
+  creationsPerMinute: number
 }

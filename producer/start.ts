@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
@@ -22,6 +22,7 @@ import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
+import { createHttpServer } from './http-server.ts'
 import { testKeys } from './keys.ts'
 import type { ProducerSettings } from './producer.ts'
 
@@ -77,11 +78,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     defaultStore,
     identities,
   })
-  // Bodies have a deadline of their own (`bodyDeadline`), all but those of uploads.
-  const server = createServer(
-    { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
-    app,
-  )
+  const server = createHttpServer(app, log)
   const connections = trackConnections(server)
   await listen(server, config)
   opened.defer(() => drain(server, connections))
@@ -133,6 +130,8 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     media: mediaPolicy(config),
     recipients: config.COFFER_AGE_RECIPIENTS,
     identityFile: config.COFFER_AGE_IDENTITY_FILE,
+    requestsPerMinute: config.COFFER_REQUESTS_PER_MINUTE,
+    creationsPerMinute: config.COFFER_CREATIONS_PER_MINUTE,
   }
 }
 

@@ -64,6 +64,9 @@ const Producer = Common.extend({
   COFFER_UPLOAD_SECONDS: seconds(86_400),
   /** The largest upload, as it is sent and as it unpacks. */
   COFFER_UPLOAD_MAX_BYTES: count(1_099_511_627_776),
+  /** Of one token, by each producer. */
+  COFFER_REQUESTS_PER_MINUTE: count(12_000),
+  COFFER_CREATIONS_PER_MINUTE: count(600),
 })
 
 const Worker = Common.extend({

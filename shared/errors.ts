@@ -39,6 +39,15 @@ export const FAILURES = {
     status: 416,
     remedy: 'ask for a range within the size in the Content-Range header',
   },
+  IDEMPOTENCY_KEY_REUSED: { retry: 'never', status: 422, remedy: 'use a new Idempotency-Key for another request' },
+  IDEMPOTENCY_KEY_BUSY: { retry: 'backoff', status: 409, remedy: 'send the same request again in a moment' },
+  REQUEST_TIMEOUT: { retry: 'backoff', status: 408, remedy: 'send the whole request without long pauses' },
+  HEADERS_TOO_LARGE: { retry: 'never', status: 431, remedy: 'send shorter headers and a shorter address' },
+  RATE_LIMITED: {
+    retry: 'backoff',
+    status: 429,
+    remedy: 'wait as long as the Retry-After header says, then send the request again',
+  },
   TOO_MANY_ATTEMPTS: {
     retry: 'backoff',
     status: 429,

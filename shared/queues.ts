@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
+import { z } from 'zod'
 import { CofferError } from './errors.ts'
 import { nextRing } from './schedules/bells.ts'
 
@@ -13,11 +14,17 @@ export interface JobData {
   attempt: number
 }
 
+const MAX_ATTEMPT = 2 ** 31 - 1
+const JobDataOf = z.object({ id: z.guid(), attempt: z.int().min(0).max(MAX_ATTEMPT) })
+
+/** What a job says that lies in Redis, where anybody may have put it. null: nothing that we would have said. */
+export const parseJobData = (data: unknown): JobData | null => JobDataOf.safeParse(data).data ?? null
+
 export interface Bell {
   queue: QueueName
   /** `<row id>-<attempt>`: the same bell rung twice is one job. */
   jobId: string
-  /** For people who read Bull Board: `shop/live:DEFAULT`. */
+  /** For people who read Bull Board: `live · shop · DEFAULT`. */
   name: string
   data: JobData
   delayMs: number

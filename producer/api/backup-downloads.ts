@@ -39,6 +39,7 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
           serviceInstanceBackups: body.service_instance_backups,
           trigger: body.trigger,
           lifeSeconds: settings.linkSeconds,
+          createdBy: call.actor.tokenId,
           scope: call.actor.scope,
           now: clock(),
         })

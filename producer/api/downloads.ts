@@ -1,11 +1,13 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
+import { writeAudit, type AuditEntry } from '../../shared/catalog/audit.ts'
 import { getBundle, getDownloadItem, renewDownloadLease, type DownloadItem } from '../../shared/catalog/downloads.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
 import { holdBack } from '../../shared/pipeline/chunks.ts'
 import { readArtifact } from '../../shared/pipeline/read-artifact.ts'
 import type { Store } from '../../shared/storage/store.ts'
+import { originOfRequest, type Origin } from '../auth.ts'
 import { bundleEntries, zipped } from '../download-bundle.ts'
 import { artifactHeaders, bundleHeaders, requestedRange } from '../download-headers.ts'
 import { DOWNLOAD_FORMS, fileName, isGenuine, type DownloadForm, type LinkForm } from '../download-links.ts'
@@ -65,7 +67,7 @@ async function sendBundle(producer: Producer, id: string, request: Request, resp
 
 /** Keeps the backups of these items from being deleted while the body is on its way. */
 async function sendLeased(
-  { catalog, log, settings, openStore }: Producer,
+  producer: Producer,
   items: readonly DownloadItem[],
   request: Request,
   response: Response,
@@ -75,6 +77,9 @@ async function sendLeased(
     response.end()
     return
   }
+  const { catalog, clock, log, settings, openStore } = producer
+  const reading = { ...originOfRequest(request, response), at: clock(), status: response.statusCode }
+  for (const item of items) await writeAudit(catalog, readingEntry(item, reading))
   const parts = [...new Map(items.map((item) => [item.service_instance_backup, item])).values()]
   const renew = () => Promise.all(parts.map((item) => renewDownloadLease(catalog, item)))
   await renew()
@@ -106,6 +111,26 @@ function checkLink({ clock, secrets }: Producer, request: Request): { id: string
 function refuseExpired({ clock }: Pick<Producer, 'clock'>, id: string, expiresAt: Date): void {
   if (expiresAt > clock()) return
   throw new CofferError('LINK_EXPIRED', `the link of download ${id} expired at ${expiresAt.toISOString()}`)
+}
+
+/** Who has the link may be anybody: what is recorded is whose link it was, and from where it was read. */
+function readingEntry(
+  { uuid, download, service_instance_backup: part, made_by: maker }: DownloadItem,
+  { at, status, ...origin }: Origin & { at: Date; status: number },
+): AuditEntry {
+  return {
+    at,
+    actor:
+      maker.token === null
+        ? null
+        : { tokenId: maker.token, name: maker.name ?? '', organisationId: maker.organisation },
+    ...origin,
+    action: `GET ${DOWNLOAD_PATH}`,
+    targets: [uuid, download, part],
+    status,
+    code: null,
+    changes: {},
+  }
 }
 
 function abortWhenClosed(response: Response): AbortController {

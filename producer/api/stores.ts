@@ -44,6 +44,7 @@ export function storeRoutes({ catalog, clock, openStore, tryStore }: Producer): 
       method: 'POST',
       path: `${all}:uuid/check/`,
       role: 'admin',
+      isLong: true,
       async handle(call) {
         parseBody(Nothing, call)
         requireWholeInstallation(call.actor, 'a check of a store')

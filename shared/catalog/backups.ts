@@ -3,6 +3,7 @@ import { localDate } from '../domain/local-time.ts'
 import { policyClassOf, type Outcome, type State, type Trigger } from '../domain/states.ts'
 import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
+import { countUpTo } from './counting.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
@@ -73,25 +74,43 @@ export interface BackupFilter {
   scope: Scope
   environmentId?: string | undefined
   state?: string | undefined
+  success?: string | undefined
+  trigger?: string | undefined
+  createdAfter?: Date | undefined
+  createdBefore?: Date | undefined
+  /** Of one of its service-instance backups. */
+  label?: string | undefined
+  serviceType?: string | undefined
   page: Page
 }
 
+const FILTERS = `($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR b.environment_id = $2)
+    AND ($3::text IS NULL OR b.state = $3) AND ($4::text IS NULL OR b.success = $4) AND ($5::text IS NULL OR b.trigger = $5)
+    AND ($6::timestamptz IS NULL OR b.created_at > $6) AND ($7::timestamptz IS NULL OR b.created_at < $7)
+    AND (coalesce($8::text, $9) IS NULL
+         OR EXISTS (SELECT 1 FROM service_instance_backups f JOIN service_instances si ON si.id = f.service_instance_id
+                     WHERE f.backup_id = b.id AND ($8 IS NULL OR f.label = $8) AND ($9::text IS NULL OR si.type = $9)))`
+
 /** Newest first. */
 export async function listBackups(db: Db, filter: BackupFilter): Promise<{ rows: BackupView[]; count: number }> {
-  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1)
-      AND ($2::uuid IS NULL OR b.environment_id = $2) AND ($3::text IS NULL OR b.state = $3)`
-  const values = [filter.scope.organisationId, filter.environmentId ?? null, filter.state ?? null]
-  const rows = await db.query<BackupView>(`${VIEW} ${where} ORDER BY b.created_at DESC, b.id LIMIT $4 OFFSET $5`, [
-    ...values,
-    filter.page.limit,
-    filter.page.offset,
-  ])
-  const [total] = await db.query<{ count: number }>(
-    `SELECT count(*) FROM backups b JOIN environments e ON e.id = b.environment_id
-       JOIN applications a ON a.id = e.application_id ${where}`,
-    values,
+  const values = [
+    filter.scope.organisationId,
+    filter.environmentId ?? null,
+    filter.state ?? null,
+    filter.success ?? null,
+    filter.trigger ?? null,
+    filter.createdAfter ?? null,
+    filter.createdBefore ?? null,
+    filter.label ?? null,
+    filter.serviceType ?? null,
+  ]
+  const rows = await db.query<BackupView>(
+    `${VIEW} WHERE ${FILTERS} ORDER BY b.created_at DESC, b.id LIMIT $10 OFFSET $11`,
+    [...values, filter.page.limit, filter.page.offset],
   )
-  return { rows, count: total?.count ?? 0 }
+  const counted = `SELECT 1 FROM backups b JOIN environments e ON e.id = b.environment_id
+      JOIN applications a ON a.id = e.application_id WHERE ${FILTERS}`
+  return { rows, count: await countUpTo(db, counted, values, filter.page) }
 }
 
 export interface NewBackup {

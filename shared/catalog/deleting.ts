@@ -23,7 +23,8 @@ export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]
     environmentId,
   ])
 
-const GOOD = (alias: string) =>
+/** That a service-instance backup is good: `standing()` in SQL. */
+export const GOOD = (alias: string) =>
   `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL AND ${alias}.unverified_at IS NULL
    AND (${alias}.suspect_reason IS NULL OR ${alias}.suspect_cleared_at IS NOT NULL)`
 

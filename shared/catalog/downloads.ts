@@ -34,6 +34,8 @@ export interface DownloadItem {
   recipients: string[]
   ended_at: Date
   expires_at: Date
+  /** Whose link it is. */
+  made_by: { token: string | null; name: string | null; organisation: string }
 }
 
 const FROM = `
@@ -49,7 +51,10 @@ const FROM = `
 const ITEM = `
   SELECT d.id AS uuid, d.download_id AS download, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
          si.prefix, a.slug AS application, e.slug AS environment, b.created_at AS backup_created_at, s.store_id AS store, t.record,
-         coalesce(s.recipients, '{}') AS recipients,         d.ended_at, w.expires_at ${FROM}`
+         coalesce(s.recipients, '{}') AS recipients,
+         d.ended_at, w.expires_at,
+         (SELECT jsonb_build_object('token', w.created_by, 'name', max(name), 'organisation', a.organisation_id)
+            FROM tokens WHERE id = w.created_by) AS made_by ${FROM}`
 
 export interface NewDownload {
   backupId: string
@@ -57,6 +62,8 @@ export interface NewDownload {
   serviceInstanceBackups?: readonly string[] | undefined
   trigger: string
   lifeSeconds: number
+  /** The id of a token, which the audit log names when the links are read. */
+  createdBy: string | null
   scope: Scope
   now: Date
 }
@@ -72,8 +79,8 @@ export function createDownload(catalog: Catalog, input: NewDownload): Promise<Do
     const id = randomUUID()
     const expiresAt = new Date(input.now.getTime() + input.lifeSeconds * 1000)
     await tx.query(
-      'INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)',
-      [id, input.backupId, input.trigger, input.now, expiresAt],
+      'INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)',
+      [id, input.backupId, input.trigger, input.now, expiresAt, input.createdBy],
     )
     await tx.query(
       `INSERT INTO download_service_instances (id, download_id, service_instance_backup_id, artifact_id, ended_at)

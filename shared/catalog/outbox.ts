@@ -3,8 +3,8 @@ import type { Catalog, Db } from './database.ts'
 
 const BATCH = 100
 
-/** Names a job for those who read Bull Board: the service instance, as the command line names it. */
-const JOB_NAME = `a.slug || '/' || e.slug || ':' || si.prefix`
+/** Names a job for those who read Bull Board. */
+const JOB_NAME = `e.slug || ' · ' || a.slug || ' · ' || si.prefix`
 
 /** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. Uploads that wait for their bytes have none. */
 export async function ringServiceInstanceBackups(tx: Db, ids: readonly string[]): Promise<void> {

@@ -2,6 +2,7 @@ import type { ArtifactRecord } from '../domain/artifact.ts'
 import type { Outcome, ServiceType, State } from '../domain/states.ts'
 import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
+import { countUpTo } from './counting.ts'
 import type { Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 
@@ -98,26 +99,44 @@ export interface ServiceInstanceBackupFilter {
   backupId?: string | undefined
   environmentId?: string | undefined
   serviceInstanceId?: string | undefined
+  state?: string | undefined
+  success?: string | undefined
+  label?: string | undefined
+  serviceType?: string | undefined
+  /** Of its backup. */
+  trigger?: string | undefined
+  createdAfter?: Date | undefined
+  createdBefore?: Date | undefined
   page: Page
 }
+
+const FILTERS = `($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR s.backup_id = $2)
+    AND ($3::uuid IS NULL OR b.environment_id = $3) AND ($4::uuid IS NULL OR s.service_instance_id = $4)
+    AND ($5::text IS NULL OR s.state = $5) AND ($6::text IS NULL OR s.success = $6) AND ($7::text IS NULL OR s.label = $7)
+    AND ($8::text IS NULL OR si.type = $8) AND ($9::text IS NULL OR b.trigger = $9)
+    AND ($10::timestamptz IS NULL OR b.created_at > $10) AND ($11::timestamptz IS NULL OR b.created_at < $11)`
 
 /** Newest first. */
 export async function listServiceInstanceBackups(
   db: Db,
   filter: ServiceInstanceBackupFilter,
 ): Promise<{ rows: ServiceInstanceBackupView[]; count: number }> {
-  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR s.backup_id = $2)
-      AND ($3::uuid IS NULL OR b.environment_id = $3) AND ($4::uuid IS NULL OR s.service_instance_id = $4)`
   const values = [
     filter.scope.organisationId,
     filter.backupId ?? null,
     filter.environmentId ?? null,
     filter.serviceInstanceId ?? null,
+    filter.state ?? null,
+    filter.success ?? null,
+    filter.label ?? null,
+    filter.serviceType ?? null,
+    filter.trigger ?? null,
+    filter.createdAfter ?? null,
+    filter.createdBefore ?? null,
   ]
   const rows = await db.query<ServiceInstanceBackupView>(
-    `${VIEW} ${where} ORDER BY s.queued_at DESC, s.id LIMIT $5 OFFSET $6`,
+    `${VIEW} WHERE ${FILTERS} ORDER BY s.queued_at DESC, s.id LIMIT $12 OFFSET $13`,
     [...values, filter.page.limit, filter.page.offset],
   )
-  const [total] = await db.query<{ count: number }>(`SELECT count(*) ${FROM} ${where}`, values)
-  return { rows, count: total?.count ?? 0 }
+  return { rows, count: await countUpTo(db, `SELECT 1 ${FROM} WHERE ${FILTERS}`, values, filter.page) }
 }

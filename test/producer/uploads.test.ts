@@ -153,7 +153,14 @@ describe('a body that', () => {
         clock: () => new Date(),
         log: openLog('test', 'silent'),
         openStore: () => Promise.resolve(coffer.store),
-        settings: { ...settings, media: { allowedRoots: [], forbidden: [] }, recipients: [], identityFile: undefined },
+        settings: {
+          ...settings,
+          media: { allowedRoots: [], forbidden: [] },
+          recipients: [],
+          identityFile: undefined,
+          requestsPerMinute: 1,
+          creationsPerMinute: 1,
+        },
       }
       receiveUpload(receiver, upload, request).catch((error: unknown) => server.emit('ended', error, response))
     }).listen(0, '127.0.0.1')

@@ -117,7 +117,7 @@ test('F31 what is corrupt is alarmed, in quarantine, and cleared by a checksum t
   const targets = [{ serviceInstanceBackupId: backup.media.id }]
   const input = { backupId: backup.id, scope: SCOPE, now: worker.now }
   expect(await codeOf(createRestore(coffer.catalog, { ...input, targets, notes: '' }))).toBe('QUARANTINED')
-  const download = { ...input, trigger: 'MANUAL', lifeSeconds: 60 }
+  const download = { ...input, trigger: 'MANUAL', lifeSeconds: 60, createdBy: null }
   expect(await codeOf(createDownload(coffer.catalog, { ...download, serviceInstanceBackups: [backup.media.id] }))).toBe(
     'QUARANTINED',
   )
