@@ -8,6 +8,7 @@ import { backupRoutes } from './api/backups.ts'
 import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
 import { meRoutes } from './api/me.ts'
+import { notificationRoutes } from './api/notifications.ts'
 import { planRoutes } from './api/plans.ts'
 import { retentionRoutes } from './api/retention.ts'
 import { scheduleRoutes } from './api/schedules.ts'
@@ -43,6 +44,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...backupDownloadRoutes(producer),
   ...backupRestoreRoutes(producer),
   ...statusRoutes(producer),
+  ...notificationRoutes(producer),
 ]
 
 export function createApp(producer: Producer): Express {

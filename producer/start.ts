@@ -9,10 +9,12 @@ import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/st
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
+import { egressPolicy } from '../shared/egress/policy.ts'
 import { CofferError } from '../shared/errors.ts'
 import { readIdentities } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
 import { mediaPolicy } from '../shared/media/policy.ts'
+import { outletsOf } from '../shared/notify/outlets.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
@@ -21,6 +23,7 @@ import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
 import type { ProducerSettings } from './producer.ts'
+import { startWatch } from './watch.ts'
 
 const MAX_CONNECTIONS = 10
 const IDLE_SECONDS = 120
@@ -54,23 +57,28 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   opened.defer(() => queues.close())
   const ringer = startRinger({ catalog, queues, log })
   opened.defer(() => ringer.close())
+  const secrets = openSecrets(config.COFFER_SECRET_KEY)
+  const outlets = outletsOf(config, secrets, clock)
   const app = createApp({
     catalog,
     queues,
     ringer,
-    secrets: openSecrets(config.COFFER_SECRET_KEY),
+    secrets,
     clock,
     log,
     settings: settingsOf(config),
     openStore: async (id) => stores.open(await storeUrl(catalog, id)),
     defaultStore,
     identities,
+    outlets,
   })
   const server = createServer(
     { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
     app,
   )
   await listen(server, config)
+  const watch = startWatch({ catalog, config, outlets, clock, log })
+  opened.defer(() => watch.close())
   opened.defer(() => drain(server))
   const running = opened.move()
   return { url: addressOf(server, config.HOST), close: () => running.disposeAsync() }
@@ -101,6 +109,7 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     linkSeconds: config.COFFER_LINK_SECONDS,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
+    egress: egressPolicy(config.COFFER_EGRESS_ALLOW),
   }
 }
 

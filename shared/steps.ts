@@ -13,6 +13,8 @@ export type Step =
   | 'prune-deleting'
   | 'prune-manifest-gone'
   | 'prune-objects-gone'
+  | 'notify-sending'
+  | 'notify-sent'
 
 /** Published synchronously on the diagnostics channel `coffer:step`; costs nothing while nobody subscribes. */
 const steps = channel('coffer:step')

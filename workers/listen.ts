@@ -3,11 +3,14 @@ import { Redis } from 'ioredis'
 import { KEEP_JOBS, RING_SETTINGS, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
+import { processNotify } from './notify/process-notify.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
 import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
+
+const SINKS_AT_ONCE = 16
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 
@@ -17,6 +20,7 @@ const PROCESSORS: Record<QueueName, Process> = {
   prune: processPrune,
   restore: processRestore,
   tick: processTick,
+  notify: processNotify,
 }
 
 export interface Listeners {
@@ -57,7 +61,8 @@ function listenTo(context: WorkerContext, connection: Redis, queue: string, proc
   const processor: Processor<JobData> = (job) => process(context, { data: job.data, attemptsMade: job.attemptsMade })
   const worker = new Worker<JobData>(queue, processor, {
     connection,
-    concurrency: context.config.COFFER_WORKER_CONCURRENCY,
+    // Sinks that hang hold their place for ten seconds; others must not wait for it.
+    concurrency: queue === 'notify' ? SINKS_AT_ONCE : context.config.COFFER_WORKER_CONCURRENCY,
     lockDuration: 120_000,
     lockRenewTime: 20_000,
     stalledInterval: 60_000,

@@ -12,7 +12,8 @@ import { withoutRepeats } from '../shared/without-repeats.ts'
 import { listen } from './listen.ts'
 import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
-import { periodically } from './tick/periodically.ts'
+import { recordBeat } from '../shared/catalog/heartbeats.ts'
+import { periodically } from '../shared/periodically.ts'
 import { reconcile, settle } from './tick/reconcile.ts'
 import { sweepStores } from './tick/sweep.ts'
 
@@ -47,6 +48,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
     owner: `${hostname()} ${process.pid} ${randomUUID()}`,
   }
   for (const tick of [
+    periodically('the sign of life', config.COFFER_RECONCILE_SECONDS, log, () => recordBeat(catalog, context.owner)),
     periodically('the reconciler', config.COFFER_RECONCILE_SECONDS, log, () => reconcile(context)),
     periodically('the settler', config.COFFER_RECONCILE_SECONDS, log, () => settle(context)),
     periodically('the sweep', config.COFFER_SWEEP_SECONDS, log, () => sweepStores(context)),

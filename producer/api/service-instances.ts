@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { getEnvironment } from '../../shared/catalog/environments.ts'
+import type { Scope } from '../../shared/catalog/scope.ts'
 import {
   createServiceInstance,
   deleteServiceInstance,
@@ -28,6 +29,8 @@ const NewServiceInstance = z.strictObject({
 })
 const Changes = z.strictObject({ prefix: prefix.optional(), connection: connection.optional() })
 
+const egressOf = ({ organisationId }: Scope) => (organisationId === null ? 'installation' : 'organisation')
+
 export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
   const all = '/apps/v3/service-instances/'
   const one = `${all}:uuid/`
@@ -51,7 +54,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
         const body = parseBody(NewServiceInstance, call)
         const { scope } = call.actor
         const { uuid: environmentId } = await getEnvironment(catalog, body.environment, scope)
-        await checkConnection(body.type, body.connection, settings)
+        await checkConnection(body.type, body.connection, settings, scope)
         const id = randomUUID()
         const input = {
           id,
@@ -59,6 +62,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
           type: body.type,
           prefix: body.prefix,
           connection: encryptConnection(secrets, id, body.connection),
+          egress: egressOf(scope),
           scope,
           now: clock(),
         }
@@ -82,10 +86,11 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
         const body = parseBody(Changes, call)
         const { scope } = call.actor
         const { uuid: id, type } = await getServiceInstance(catalog, call.params['uuid'] ?? '', scope)
-        if (body.connection) await checkConnection(type, body.connection, settings)
+        if (body.connection) await checkConnection(type, body.connection, settings, scope)
         const changes = {
           prefix: body.prefix,
           connection: body.connection && encryptConnection(secrets, id, body.connection),
+          egress: body.connection && egressOf(scope),
         }
         return { status: 200, body: await updateServiceInstance(catalog, id, scope, changes) }
       },

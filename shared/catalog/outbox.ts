@@ -1,5 +1,6 @@
 import type { Bell, QueueName } from '../queues.ts'
 import type { Catalog, Db } from './database.ts'
+import { ringSinksDue } from './notification-deliveries.ts'
 
 const BATCH = 100
 
@@ -91,6 +92,7 @@ export async function ringEverythingDue(catalog: Catalog): Promise<number> {
       tx,
       restores.map((row) => row.id),
     )
+    await ringSinksDue(tx)
     return backups.length + restores.length
   })
 }

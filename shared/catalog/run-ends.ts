@@ -1,5 +1,6 @@
 import { outcomeOfBackup, type Outcome } from '../domain/states.ts'
 import type { Catalog, Db } from './database.ts'
+import { recordBackupEnd } from './events.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
 import { ringPruneOfBackup } from './prune-bells.ts'
 import { lockParent, type Fence } from './runs.ts'
@@ -87,6 +88,7 @@ export async function closeParent(tx: Db, siblingId: string, now: Date): Promise
     success,
     now,
   ])
+  await recordBackupEnd(tx, id, success, now)
   if (success === 'SUCCESS' || success === 'PARTIAL') await ringPruneOfBackup(tx, id)
 }
 

@@ -2,6 +2,7 @@ import { attemptPrefix } from '../domain/keys.ts'
 import type { PolicyClass, ServiceType, Trigger } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { violatedConstraint, type Catalog, type Db } from './database.ts'
+import { recordBackupStarted } from './events.ts'
 import type { RunProgress } from './service-instance-backups.ts'
 
 interface Named {
@@ -87,10 +88,12 @@ async function claim(tx: Db, { id, attempt, owner, leaseSeconds, now }: ClaimReq
      VALUES ('run', $1, $2, $3, now() + make_interval(secs => $4))`,
     [id, attempt, owner, leaseSeconds],
   )
-  await tx.query(
-    `UPDATE backups SET state = 'RUNNING' WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) AND state = 'QUEUED'`,
+  const [begun] = await tx.query<{ id: string }>(
+    `UPDATE backups SET state = 'RUNNING'
+      WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) AND state = 'QUEUED' RETURNING id`,
     [id],
   )
+  if (begun) await recordBackupStarted(tx, begun.id, now)
   return { claimed: await describeRun(tx, id, owner) }
 }
 

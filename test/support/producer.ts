@@ -43,6 +43,8 @@ export async function createTestPlace(env: Record<string, string> = {}): Promise
       COFFER_SECRET_KEY: randomBytes(32).toString('base64'),
       COFFER_ADMIN_TOKEN: adminToken,
       COFFER_MEDIA_ROOTS: mediaRoot,
+      // It looks once, at the start; the tests of the watch look more often.
+      COFFER_WATCH_SECONDS: '3600',
       ...env,
     },
     adminToken,

@@ -1,3 +1,5 @@
+import { forgetOldEvents } from '../../shared/catalog/events.ts'
+import { recordReconciled } from '../../shared/catalog/heartbeats.ts'
 import { ringEverythingDue } from '../../shared/catalog/outbox.ts'
 import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
 import { endLapsedRestores } from '../../shared/catalog/restore-runs.ts'
@@ -19,6 +21,8 @@ export async function reconcile(context: WorkerContext): Promise<void> {
     await ringEverythingDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
+    await forgetOldEvents(context.catalog, context.clock())
+    await recordReconciled(context.catalog, context.owner)
   })
   context.ringer.nudge()
 }
