@@ -8,6 +8,7 @@ import {
   getServiceInstance,
   listServiceInstances,
   updateServiceInstance,
+  type Egress,
 } from '../../shared/catalog/service-instances.ts'
 import { encryptConnection } from '../../shared/connections.ts'
 import { SERVICE_TYPES } from '../../shared/domain/states.ts'
@@ -29,7 +30,7 @@ const NewServiceInstance = z.strictObject({
 })
 const Changes = z.strictObject({ prefix: prefix.optional(), connection: connection.optional() })
 
-const egressOf = ({ organisationId }: Scope) => (organisationId === null ? 'installation' : 'organisation')
+const egressOf = ({ organisationId }: Scope): Egress => (organisationId === null ? 'installation' : 'organisation')
 
 export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
   const all = '/apps/v3/service-instances/'

@@ -89,7 +89,7 @@ async function tell(
 ) {
   await tx.query(
     `INSERT INTO events (kind, organisation_id, environment_id, backup_id, subject, at, message, facts)
-     VALUES ($1, $2, $3, $4, 'backup ' || $4, $5, $6, $7)`,
+     VALUES ($1, $2, $3, $4::uuid, 'backup ' || $4::uuid, $5, $6, $7)`,
     [kind, told.organisationId, told.environmentId, backupId, now, message, JSON.stringify(told.facts)],
   )
 }

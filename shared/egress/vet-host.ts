@@ -30,7 +30,7 @@ export function literalAddress(host: string): Address | null {
 export async function vetHost(host: string, policy: EgressPolicy, lookup: Lookup = lookupAll): Promise<Address[]> {
   const literal = literalAddress(host)
   const found = literal ? [literal] : await resolve(host, lookup)
-  const allowed = found.filter((address) => address !== null && policy.allows(host, address))
+  const allowed = found.filter((address): address is Address => address !== null && policy.allows(host, address))
   if (allowed.length === found.length && allowed.length > 0) return allowed
   throw new CofferError('EGRESS_REFUSED', `the host ${host} leads where nothing may be sent to`)
 }
