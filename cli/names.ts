@@ -1,7 +1,7 @@
 import { CofferError } from '../shared/errors.ts'
 import { SERVICE_TYPES } from '../shared/domain/states.ts'
 import type { Api } from './api.ts'
-import { Application, Environment, Plan, ServiceInstance } from './resources.ts'
+import { Application, Environment, Plan, ServiceInstance, Sink } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -13,6 +13,7 @@ export const ENVIRONMENTS = '/apps/v3/environments/'
 export const SERVICES = '/apps/v3/service-instances/'
 export const PLANS = '/apps/v3/plans/'
 export const BACKUPS = '/apps/v3/backups/'
+export const SINKS = '/apps/v3/notification-sinks/'
 
 /** By uuid or slug. */
 export async function findApplication(api: Api, name: string): Promise<Application> {
@@ -24,6 +25,13 @@ export async function findApplication(api: Api, name: string): Promise<Applicati
 export async function findPlan(api: Api, name: string): Promise<Plan> {
   if (isUuid(name)) return api.get(`${PLANS}${name}/`, Plan)
   return one(await api.list(PLANS, { slug: name }, Plan), `plan "${name}"`, ({ uuid }) => uuid)
+}
+
+/** By uuid or name. */
+export async function findSink(api: Api, name: string): Promise<Sink> {
+  if (isUuid(name)) return api.get(`${SINKS}${name}/`, Sink)
+  const found = (await api.list(SINKS, {}, Sink)).filter((sink) => sink.name === name)
+  return one(found, `notification sink "${name}"`, ({ uuid }) => uuid)
 }
 
 /** By uuid or `app/env`. */

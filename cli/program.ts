@@ -10,6 +10,7 @@ import { addBackupCommands } from './commands/backup.ts'
 import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
+import { addEventCommands, addNotificationCommands } from './commands/notification.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
@@ -88,6 +89,8 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addRetentionCommands(program, run)
   addCatalogCommands(program, run)
   addStatusCommand(program, run)
+  addNotificationCommands(program, run)
+  addEventCommands(program, run)
   return program
 }
 
