@@ -22,6 +22,7 @@ let mine: {
   item: string
   plan: string
   store: string
+  sink: string
 }
 
 beforeAll(async () => {
@@ -59,9 +60,20 @@ async function createEverything(): Promise<typeof mine> {
     [backup, part],
   )
   const { uuid: plan } = await post('plans', { slug: 'made' })
+  const { uuid: sink } = await post('notification-sinks', {
+    name: 'hook',
+    type: 'webhook',
+    url: 'https://8.8.8.8/hook',
+  })
+  // What has happened, is told, and will not be delivered: so that there is something to see, and to hide.
+  await producer.catalog.query(
+    `INSERT INTO events (kind, environment_id, organisation_id, subject, at, message)
+     SELECT 'lost.raised', $1, organisation_id, 'x', now(), 'm' FROM applications WHERE id = $2`,
+    [environment, application],
+  )
   const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
   const { restore = '', item = '' } = ids ?? {}
-  return { application, environment, service, backup, part, restore, item, plan, store: store?.uuid ?? '' }
+  return { application, environment, service, backup, part, restore, item, plan, sink, store: store?.uuid ?? '' }
 }
 
 const OWNER: Record<string, keyof typeof mine> = {
@@ -72,6 +84,9 @@ const OWNER: Record<string, keyof typeof mine> = {
   'service-instance-backups': 'part',
   'backup-download-service-instances': 'item',
   'backup-restores': 'restore',
+  'notification-sinks': 'sink',
+  'notification-deliveries': 'sink',
+  events: 'environment',
 }
 
 /** What all organisations see, and none of them may touch. */
@@ -156,6 +171,10 @@ test.each([
   ['service-instances', () => ({ environment: mine.environment, type: 'STORAGE', connection: { url: 'file:///x' } })],
   ['backups', () => ({ environment: mine.environment })],
   ['backup-downloads', () => ({ backup: mine.backup })],
+  [
+    'notification-sinks',
+    () => ({ name: 'x', type: 'webhook', url: 'https://8.8.8.8/', environments: [mine.environment] }),
+  ],
   [
     'backup-restores',
     () => ({ backup: mine.backup, service_instance_restores: [{ service_instance_backup: mine.part }] }),
