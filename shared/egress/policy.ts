@@ -3,9 +3,9 @@ import { inNetworks, isNetwork, isNeverAllowed, isPublic, type Address } from '.
 /** Where something may be sent to. The one rule for every address that somebody hands to Coffer. */
 export interface EgressPolicy {
   /** Whether the operator has named this host, or its network. */
-  isNamed(host: string, address: Address): boolean
+  isNamed: (host: string, address: Address) => boolean
   /** Whether it may be reached at all. */
-  allows(host: string, address: Address): boolean
+  allows: (host: string, address: Address) => boolean
 }
 
 /** Names under which clouds hand out credentials, whatever they resolve to. */

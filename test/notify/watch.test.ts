@@ -19,7 +19,7 @@ async function producerOf(coffer: TestCoffer, env: Record<string, string>) {
     ...env,
   })
   const producer = await startProducer(config, openLog('producer', 'silent'), systemClock)
-  return { [Symbol.asyncDispose]: () => producer.close() }
+  return { ...producer, [Symbol.asyncDispose]: () => producer.close() }
 }
 
 const kindOf = ({ body }: { body: string }) => (JSON.parse(body) as { kind: string }).kind
@@ -30,11 +30,12 @@ test('with all workers killed, the producer tells that they are down and who is 
   await using coffer = await startTestCoffer({ env: SINK_ENV })
   await addSink(coffer, { url: web.url })
   const worker = await coffer.worker()
-  await using _producer = await producerOf(coffer, {
+  await using producer = await producerOf(coffer, {
     COFFER_WORKERS_DOWN_SECONDS: '3',
     COFFER_HEARTBEAT_URL: `${monitor.url}/coffer`,
   })
   await monitor.count(2)
+  expect(await (await fetch(`${producer.url}/healthz`)).json()).toEqual({ status: 'ok' })
   expect(monitor.received[0]).toMatchObject({ method: 'POST', path: '/coffer' })
   expect(await openAlerts(coffer)).toEqual([])
 
@@ -68,12 +69,13 @@ test('what workers that live have not delivered for too long, without Redis for 
     `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ('lost', 'x', $1, 'm', now())`,
     [coffer.environmentId],
   )
-  await using _producer = await producerOf(coffer, {
+  await using producer = await producerOf(coffer, {
     COFFER_REDIS_URL: 'redis://127.0.0.1:1',
     COFFER_WORKERS_DOWN_SECONDS: '1',
   })
   await web.count(1)
   expect(web.received.map(kindOf)).toEqual(['lost.raised'])
+  expect((await fetch(`${producer.url}/healthz`)).status).toBe(200)
   expect(await openAlerts(coffer)).toEqual(['lost'])
 })
 

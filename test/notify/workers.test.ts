@@ -78,3 +78,15 @@ test('F5 bells of sinks that Redis lost are rung again from the catalog', async 
   await web.count(1)
   expect(web.received[0]?.headers['coffer-event-id']).toBe(event)
 })
+
+test('F40 a database that an organisation registered is not connected to once it leads into a private network', async () => {
+  await using listener = await startHttpReceiver()
+  await using coffer = await startTestCoffer()
+  const service = await coffer.addService('DATABASE', `postgres://u:p@localhost:${new URL(listener.url).port}/d`)
+  await coffer.catalog.query(`UPDATE service_instances SET egress = 'organisation' WHERE id = $1`, [service])
+  await coffer.worker()
+  const { uuid, success } = await coffer.ended((await coffer.backup()).uuid)
+  const [part] = await coffer.parts(uuid)
+  expect([success, part?.attempt, part?.errors]).toMatchObject(['FAILURE', 1, [{ code: 'EGRESS_REFUSED' }]])
+  expect(listener.connections).toBe(0)
+})
