@@ -36,15 +36,15 @@ export function egressPolicy(allow: readonly string[]): EgressPolicy {
   const isNamed = (host: string, address: Address) => names.has(plainName(host)) || isInNetwork(address)
   return {
     isNamed,
-    allows: (host, address) => isEverAllowed(host, address) && (isPublic(address) || isNamed(host, address)),
+    allows: (host, address) => !isNeverAllowed(address) && (isPublic(address) || isNamed(host, address)),
   }
 }
 
+/** Asked by vetHost before any resolver is. */
 export const isMetadataName = (host: string): boolean => METADATA_NAMES.has(plainName(host))
 
 /** For databases that an admin of the whole installation registers: private networks are where databases live. */
-export const databasePolicy: EgressPolicy = { isNamed: () => true, allows: isEverAllowed }
-
-function isEverAllowed(host: string, address: Address): boolean {
-  return !isMetadataName(host) && !isNeverAllowed(address)
+export const databasePolicy: EgressPolicy = {
+  isNamed: () => true,
+  allows: (_host, address) => !isNeverAllowed(address),
 }

@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from 'node:dns/promises'
 import { CofferError } from '../errors.ts'
 import { parseAddress, type Address } from './addresses.ts'
-import type { EgressPolicy } from './policy.ts'
+import { isMetadataName, type EgressPolicy } from './policy.ts'
 
 /** All addresses of a name, as the system finds them. */
 export type Lookup = (host: string) => Promise<{ address: string }[]>
@@ -29,7 +29,7 @@ export function literalAddress(host: string): Address | null {
  */
 export async function vetHost(host: string, policy: EgressPolicy, lookup: Lookup = lookupAll): Promise<Address[]> {
   const literal = literalAddress(host)
-  const found = literal ? [literal] : await resolve(host, lookup)
+  const found = isMetadataName(host) ? [] : literal ? [literal] : await resolve(host, lookup)
   const allowed = found.filter((address): address is Address => address !== null && policy.allows(host, address))
   if (allowed.length === found.length && allowed.length > 0) return allowed
   throw new CofferError('EGRESS_REFUSED', `the host ${host} leads where nothing may be sent to`)
