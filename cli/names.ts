@@ -1,7 +1,7 @@
 import { CofferError } from '../shared/errors.ts'
 import { SERVICE_TYPES } from '../shared/domain/states.ts'
 import type { Api } from './api.ts'
-import { Application, Environment, Organisation, Plan, ServiceInstance, Token } from './resources.ts'
+import { Application, Environment, Organisation, Plan, ServiceInstance, Sink, Token } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -15,6 +15,7 @@ export const PLANS = '/apps/v3/plans/'
 export const BACKUPS = '/apps/v3/backups/'
 export const ORGANISATIONS = '/apps/v3/organisations/'
 export const TOKENS = '/apps/v3/tokens/'
+export const SINKS = '/apps/v3/notification-sinks/'
 
 /** By uuid or slug. */
 export async function findApplication(api: Api, name: string): Promise<Application> {
@@ -40,6 +41,13 @@ export async function findToken(api: Api, name: string): Promise<Token> {
   if (isUuid(name)) return api.get(`${TOKENS}${name}/`, Token)
   const found = (await api.list(TOKENS, {}, Token)).filter((token) => token.name === name)
   return one(found, `token "${name}"`, ({ uuid }) => uuid)
+}
+
+/** By uuid or name. */
+export async function findSink(api: Api, name: string): Promise<Sink> {
+  if (isUuid(name)) return api.get(`${SINKS}${name}/`, Sink)
+  const found = (await api.list(SINKS, {}, Sink)).filter((sink) => sink.name === name)
+  return one(found, `notification sink "${name}"`, ({ uuid }) => uuid)
 }
 
 /** By uuid or `app/env`. */

@@ -16,6 +16,7 @@ import { addKeysCommands } from './commands/keys.ts'
 import { addLatestCommand } from './commands/latest.ts'
 import { addLoginCommands } from './commands/login.ts'
 import { addOrganisationCommands } from './commands/organisation.ts'
+import { addEventCommands, addNotificationCommands } from './commands/notification.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
@@ -106,6 +107,8 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addTokenCommands(program, run)
   addAuditCommand(program, run)
   addLoginCommands(program, run)
+  addNotificationCommands(program, run)
+  addEventCommands(program, run)
   return program
 }
 

@@ -376,3 +376,36 @@ export const Latest = z.looseObject({
   ),
 })
 export type Latest = z.infer<typeof Latest>
+
+/** `signing_secret`: only in the answer that made it. */
+export const Sink = z.looseObject({
+  uuid: z.string(),
+  name: z.string(),
+  type: z.string(),
+  format: z.string().nullable(),
+  target: z.string(),
+  environments: z.array(z.string()).nullable(),
+  kinds: z.array(z.string()).nullable(),
+  queued: z.number(),
+  last_error: z.string().nullable(),
+  signing_secret: z.string().optional(),
+})
+export type Sink = z.infer<typeof Sink>
+
+export const SinkTest = z.looseObject({ event: z.string() })
+
+export const Event = z.looseObject({
+  uuid: z.string(),
+  kind: z.string(),
+  at: z.string(),
+  message: z.string(),
+  environment: z.string().nullable(),
+})
+
+export const Delivery = z.looseObject({
+  kind: z.string(),
+  state: z.string(),
+  tries: z.number(),
+  error: z.string().nullable(),
+  created_at: z.string(),
+})

@@ -12,6 +12,7 @@ import { DOWNLOAD_PATH, downloadHandler } from './api/downloads.ts'
 import { environmentRoutes } from './api/environments.ts'
 import { keyRoutes } from './api/keys.ts'
 import { meRoutes } from './api/me.ts'
+import { notificationRoutes } from './api/notifications.ts'
 import { latestRoutes } from './api/latest.ts'
 import { organisationRoutes } from './api/organisations.ts'
 import { planRoutes } from './api/plans.ts'
@@ -68,6 +69,7 @@ export const apiRoutes = (producer: Producer): Route[] => [
   ...organisationRoutes(producer),
   ...tokenRoutes(producer),
   ...auditRoutes(producer),
+  ...notificationRoutes(producer),
 ]
 
 export function createApp(producer: Producer): Express {

@@ -1,4 +1,6 @@
 import { pathToFileURL } from 'node:url'
+import { databasePolicy, isMetadataName } from '../shared/egress/policy.ts'
+import { literalAddress, vetHost } from '../shared/egress/vet-host.ts'
 import { requireScheme, type Connection } from '../shared/connections.ts'
 import type { ServiceType } from '../shared/domain/states.ts'
 import { CofferError } from '../shared/errors.ts'
@@ -6,22 +8,29 @@ import { resolveMediaTarget, type RootPolicy } from '../shared/media/root.ts'
 import { parsePostgresUrl } from '../shared/postgres/connection.ts'
 import type { ProducerSettings } from './producer.ts'
 
+export interface ConnectionPolicy extends Pick<ProducerSettings, 'media' | 'egress'> {
+  /** Whose admin registers it; null: an admin of the whole installation. `mediaRoots` null: all that the operator allows. */
+  organisation: { mediaRoots: readonly string[] | null } | null
+}
+
 /**
  * Refuses at registration what no worker may ever use. A folder that doesn't exist on this machine may exist on a worker's, so there
- * only its path is judged; workers judge the real path again at each run.
+ * only its path is judged; workers judge the real path again at each run. So it is with a host that only workers can resolve, when an
+ * admin of the whole installation names it; an organisation's must be found here, and allowed by the egress policy.
  *
- * @param organisationRoots the media roots of the organisation whose token asks; null: all that the operator allows
- * @throws CONNECTION_INVALID, CONNECTION_REFUSED_BY_POLICY, both naming the field
+ * @throws CONNECTION_INVALID, CONNECTION_REFUSED_BY_POLICY, EGRESS_REFUSED, HOST_UNKNOWN, all naming the field
  */
 export async function checkConnection(
   type: ServiceType,
   connection: Connection,
-  { media, organisationRoots }: Pick<ProducerSettings, 'media'> & { organisationRoots: readonly string[] | null },
+  { media, egress, organisation }: ConnectionPolicy,
 ): Promise<void> {
   await namingField('connection.url', async () => {
     requireScheme(type, connection)
-    if (type === 'DATABASE') parsePostgresUrl(connection.url)
-    else await checkFolder(connection.url, media, organisationRoots)
+    if (type === 'STORAGE') return checkFolder(connection.url, media, organisation?.mediaRoots ?? null)
+    const { host } = parsePostgresUrl(connection.url)
+    if (organisation) await vetHost(host, egress)
+    else if (literalAddress(host) || isMetadataName(host)) await vetHost(host, databasePolicy)
   })
 }
 

@@ -1,7 +1,9 @@
 import type { Catalog } from '../shared/catalog/database.ts'
 import type { Clock } from '../shared/clock.ts'
+import type { EgressPolicy } from '../shared/egress/policy.ts'
 import type { RootPolicy } from '../shared/media/root.ts'
 import type { Logger } from '../shared/log.ts'
+import type { Outlets } from '../shared/notify/send.ts'
 import type { Queues } from '../shared/queues.ts'
 import type { Ringer } from '../shared/ringer.ts'
 import type { Secrets } from '../shared/secrets.ts'
@@ -26,6 +28,8 @@ export interface Producer {
   defaultStore: Store
   /** age secret keys of COFFER_AGE_IDENTITY_FILE; none: plain downloads are not offered. */
   identities: readonly string[]
+  /** How notification sinks are reached. */
+  outlets: Outlets
 }
 
 export interface ProducerSettings {
@@ -45,4 +49,6 @@ export interface ProducerSettings {
   /** How much one token may ask for, and make. */
   requestsPerMinute: number
   creationsPerMinute: number
+  /** For what an organisation's admin registers. */
+  egress: EgressPolicy
 }

@@ -8,7 +8,7 @@ import { CofferError } from '../shared/errors.ts'
 import { writeArtifact } from '../shared/pipeline/write-artifact.ts'
 import { reached } from '../shared/steps.ts'
 import type { Store } from '../shared/storage/store.ts'
-import type { Producer } from './producer.ts'
+import type { Producer, ProducerSettings } from './producer.ts'
 import { watchIdle } from './send-stream.ts'
 
 /** How long a process that receives bytes is believed to do so still. */
@@ -16,7 +16,9 @@ const HOLD_SECONDS = 60
 /** What was sent at the last moment can still be finished. */
 const GRACE_SECONDS = 3_600
 
-type Receiver = Pick<Producer, 'catalog' | 'clock' | 'log' | 'openStore' | 'settings'>
+type Receiver = Pick<Producer, 'catalog' | 'clock' | 'log' | 'openStore'> & {
+  settings: Pick<ProducerSettings, 'idleSeconds' | 'recipients'>
+}
 
 /**
  * Streams a request's body into the store as a staged object, compressed and encrypted at once, in constant memory. What breaks off,

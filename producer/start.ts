@@ -10,10 +10,12 @@ import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/st
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
+import { egressPolicy } from '../shared/egress/policy.ts'
 import { CofferError } from '../shared/errors.ts'
 import { identitiesIfThere } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
 import { mediaPolicy } from '../shared/media/policy.ts'
+import { outletsOf } from '../shared/notify/outlets.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
@@ -25,6 +27,7 @@ import { createApp } from './app.ts'
 import { createHttpServer } from './http-server.ts'
 import { testKeys } from './keys.ts'
 import type { ProducerSettings } from './producer.ts'
+import { startWatch } from './watch.ts'
 
 const MAX_CONNECTIONS = 10
 const IDLE_SECONDS = 120
@@ -64,6 +67,7 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   const ringer = startRinger({ catalog, queues, log })
   opened.defer(() => ringer.close())
   const stopping = new AbortController()
+  const outlets = outletsOf(config, secrets, clock)
   const app = createApp({
     stopping: stopping.signal,
     catalog,
@@ -77,10 +81,13 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
     tryStore,
     defaultStore,
     identities,
+    outlets,
   })
   const server = createHttpServer(app, log)
   const connections = trackConnections(server)
   await listen(server, config)
+  const watch = startWatch({ catalog, config, outlets, clock, log })
+  opened.defer(() => watch.close())
   opened.defer(() => drain(server, connections))
   opened.defer(() => stopping.abort())
   const running = opened.move()
@@ -132,6 +139,7 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     identityFile: config.COFFER_AGE_IDENTITY_FILE,
     requestsPerMinute: config.COFFER_REQUESTS_PER_MINUTE,
     creationsPerMinute: config.COFFER_CREATIONS_PER_MINUTE,
+    egress: egressPolicy(config.COFFER_EGRESS_ALLOW),
   }
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isAllowEntry } from './egress/policy.ts'
 import { CofferError } from './errors.ts'
 
 const list = z
@@ -51,6 +52,14 @@ const Common = z.object({
   COFFER_MEDIA_ROOTS: list.transform((paths) => paths.map((path) => resolve(path))),
   COFFER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   COFFER_MAX_TRIES: count(5),
+  COFFER_SMTP_URL: url('smtp://, smtps://').optional(),
+  COFFER_MAIL_FROM: z.email('the address that mails come from').optional(),
+  COFFER_EGRESS_ALLOW: list.refine(
+    (entries) => entries.every(isAllowEntry),
+    'networks (10.0.0.0/8) and names of hosts, separated by commas',
+  ),
+  /** The pause after the first failure of a sink; it doubles with each, up to an hour. */
+  COFFER_NOTIFY_RETRY_SECONDS: seconds(15),
 })
 
 const Producer = Common.extend({
@@ -67,6 +76,11 @@ const Producer = Common.extend({
   /** Of one token, by each producer. */
   COFFER_REQUESTS_PER_MINUTE: count(12_000),
   COFFER_CREATIONS_PER_MINUTE: count(600),
+  /** Pinged while all is well. The operator's own, so it may be anywhere. */
+  COFFER_HEARTBEAT_URL: url('https://, http://').optional(),
+  COFFER_WATCH_SECONDS: seconds(30),
+  /** Workers that have shown no life for so long are down, and the producer delivers what nobody has delivered for so long. */
+  COFFER_WORKERS_DOWN_SECONDS: seconds(300),
 })
 
 const Worker = Common.extend({

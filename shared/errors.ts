@@ -77,6 +77,17 @@ export const FAILURES = {
     status: 409,
     remedy: 'give the connection again: coffer service update <service> --url-stdin',
   },
+  EGRESS_REFUSED: {
+    retry: 'never',
+    status: 422,
+    remedy: 'use a public https address, or let the operator name the host or its network in COFFER_EGRESS_ALLOW',
+  },
+  HOST_UNKNOWN: { retry: 'backoff', status: 422, remedy: 'correct the name of the host, or look at the resolver' },
+  SINK_FAILED: {
+    retry: 'backoff',
+    status: 502,
+    remedy: 'check the address of the sink, and that it answers with 2xx within 10 seconds',
+  },
   SOURCE_AUTH_FAILED: { retry: 'never', status: 502, remedy: 'correct the user or password of the connection' },
   SOURCE_DATABASE_UNKNOWN: { retry: 'never', status: 502, remedy: 'correct the database name of the connection' },
   SOURCE_PERMISSION_DENIED: {

@@ -5,7 +5,16 @@ import { CofferError } from './errors.ts'
 import { nextRing } from './schedules/bells.ts'
 
 /** All of Coffer's queues that have work today. Redis is a doorbell: job data holds ids only, and all of it may be lost at any moment. */
-export const QUEUE_NAMES = ['dump', 'media-archive', 'transfer', 'prune', 'restore', 'verify', 'tick'] as const
+export const QUEUE_NAMES = [
+  'dump',
+  'media-archive',
+  'transfer',
+  'prune',
+  'restore',
+  'verify',
+  'tick',
+  'notify',
+] as const
 export type QueueName = (typeof QUEUE_NAMES)[number]
 
 /** What a job says: which row, and which attempt of it this bell rings for; 0 where a row has no attempts. Everything else is read from the catalog. */

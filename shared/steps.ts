@@ -27,6 +27,8 @@ export type Step =
   | 'prune-deleting'
   | 'prune-manifest-gone'
   | 'prune-objects-gone'
+  | 'notify-sending'
+  | 'notify-sent'
 
 /** Of a restore over a living folder. */
 export type MediaStep =

@@ -55,6 +55,7 @@ const CLIENTS: [packages: RegExp, wrappers: RegExp][] = [
   [/^@bull-board\//, /^producer\/board\.ts$/],
   [/^@(aws-sdk|smithy)\//, /^shared\/storage\/s3-[^/]+\.ts$/],
   [/^pg$/, /^shared\/(catalog\/(pg-[^/]+|database)|postgres\/[^/]+)\.ts$/],
+  [/^nodemailer$/, /^shared\/notify\/mail\.ts$/],
   [/^node-pg-migrate$/, /^shared\/catalog\/migrate\.ts$/],
 ]
 

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis'
 import { KEEP_JOBS, RING_SETTINGS, parseJobData, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
+import { processNotify } from './notify/process-notify.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
 import { processUpload } from './transfer/process-upload.ts'
@@ -10,6 +11,8 @@ import { processVerify } from './verify/process-verify.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
 import { processRun, type BellJob, type Take, type WorkerContext } from './run-processor.ts'
+
+const SINKS_AT_ONCE = 16
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 
@@ -24,6 +27,7 @@ const PROCESSORS: Record<QueueName, Process> = {
   verify: processVerify,
   tick: processTick,
   transfer: processUpload,
+  notify: processNotify,
 }
 
 export interface Listeners {
@@ -59,6 +63,12 @@ export function listen(context: WorkerContext): Listeners {
   }
 }
 
+/** Whoever verifies must not take what backups and restores need. Sinks that hang hold their place for ten seconds; others must not wait for it. */
+function concurrencyOf(queue: string, { config }: WorkerContext): number {
+  if (queue === 'verify') return 1
+  return queue === 'notify' ? SINKS_AT_ONCE : config.COFFER_WORKER_CONCURRENCY
+}
+
 function listenTo(context: WorkerContext, connection: Redis, queue: string, process: Process): Worker<JobData> {
   // BullMQ's own signal is not asked for: a lock lost with Redis ends no run. The lease in the catalog decides.
   const processor: Processor<JobData> = async (job) => {
@@ -67,8 +77,7 @@ function listenTo(context: WorkerContext, connection: Redis, queue: string, proc
   }
   const worker = new Worker<JobData>(queue, processor, {
     connection,
-    // One at a time of each worker: whoever verifies must not take what backups and restores need.
-    concurrency: queue === 'verify' ? 1 : context.config.COFFER_WORKER_CONCURRENCY,
+    concurrency: concurrencyOf(queue, context),
     lockDuration: 120_000,
     lockRenewTime: 20_000,
     stalledInterval: 60_000,

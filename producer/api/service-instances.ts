@@ -9,10 +9,11 @@ import {
   getServiceInstance,
   listServiceInstances,
   updateServiceInstance,
+  type Egress,
 } from '../../shared/catalog/service-instances.ts'
 import { encryptConnection } from '../../shared/connections.ts'
 import { SERVICE_TYPES } from '../../shared/domain/states.ts'
-import { checkConnection } from '../connection-policy.ts'
+import { checkConnection, type ConnectionPolicy } from '../connection-policy.ts'
 import { filterUuid, prefix, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
@@ -29,6 +30,8 @@ const NewServiceInstance = z.strictObject({
   connection,
 })
 const Changes = z.strictObject({ prefix: prefix.optional(), connection: connection.optional() })
+
+const egressOf = ({ organisationId }: Scope): Egress => (organisationId === null ? 'installation' : 'organisation')
 
 export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
   const all = '/apps/v3/service-instances/'
@@ -61,6 +64,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
           type: body.type,
           prefix: body.prefix,
           connection: encryptConnection(secrets, id, body.connection),
+          egress: egressOf(scope),
           scope,
           now: clock(),
         }
@@ -88,6 +92,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
         const changes = {
           prefix: body.prefix,
           connection: body.connection && encryptConnection(secrets, id, body.connection),
+          egress: body.connection && egressOf(scope),
         }
         return { status: 200, body: await updateServiceInstance(catalog, id, scope, changes) }
       },
@@ -103,8 +108,10 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
     },
   ]
 
-  async function policyFor({ organisationId: own }: Scope) {
-    const roots = own === null ? null : (await getOrganisation(catalog, own, { organisationId: own })).media_roots
-    return { media: settings.media, organisationRoots: roots }
+  async function policyFor({ organisationId: own }: Scope): Promise<ConnectionPolicy> {
+    const { media, egress } = settings
+    if (own === null) return { media, egress, organisation: null }
+    const { media_roots: mediaRoots } = await getOrganisation(catalog, own, { organisationId: own })
+    return { media, egress, organisation: { mediaRoots } }
   }
 }

@@ -1,33 +1,23 @@
+import type { AlertKind } from '../domain/notification.ts'
 import type { Db } from './database.ts'
 import type { Scope } from './scope.ts'
 
 /** What an alert is about. `subject` names the thing by id, so that one thing raises one alert. */
 export interface Alert {
-  kind:
-    | 'overdue'
-    | 'suspect'
-    | 'missed'
-    | 'prune-stopped'
-    | 'prune-failed'
-    | 'lost'
-    | 'corrupt'
-    | 'verify-unreadable'
-    | 'verify-failed'
-    | 'verify-overdue'
-    | 'drill-failed'
-    | 'drill-overdue'
-    | 'keys'
+  kind: AlertKind
   subject: string
   environmentId: string | null
+  /** Whom it concerns when it concerns no environment; absent: the whole installation. */
+  organisationId?: string | null
   message: string
 }
 
-/** Raises it unless it is open already; an open one takes the newer message. */
+/** Raises it unless it is open already; an open one takes the newer message. Raising and resolving are events (triggers of the table). */
 export async function raiseAlert(db: Db, alert: Alert, now: Date): Promise<void> {
   await db.query(
-    `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ($1, $2, $3, $4, $5)
+    `INSERT INTO alerts (kind, subject, environment_id, message, raised_at, organisation_id) VALUES ($1, $2, $3, $4, $5, $6)
      ON CONFLICT (kind, subject) WHERE resolved_at IS NULL DO UPDATE SET message = excluded.message`,
-    [alert.kind, alert.subject, alert.environmentId, alert.message, now],
+    [alert.kind, alert.subject, alert.environmentId, alert.message, now, alert.organisationId ?? null],
   )
 }
 
@@ -54,14 +44,14 @@ export interface AlertView {
   raised_at: Date
 }
 
-/** The open ones, newest first; those of no environment are shown to the whole installation only. */
+/** The open ones, newest first; those of no environment and no organisation are shown to the whole installation only. */
 export async function listOpenAlerts(
   db: Db,
   { organisationId }: Scope,
   limit: number,
 ): Promise<{ rows: AlertView[]; count: number }> {
   const from = `FROM alerts l LEFT JOIN environments e ON e.id = l.environment_id LEFT JOIN applications a ON a.id = e.application_id
-    WHERE l.resolved_at IS NULL AND ($1::uuid IS NULL OR a.organisation_id = $1)`
+    WHERE l.resolved_at IS NULL AND ($1::uuid IS NULL OR coalesce(a.organisation_id, l.organisation_id) = $1)`
   const rows = await db.query<AlertView>(
     `SELECT l.id AS uuid, l.kind, l.subject, l.environment_id AS environment, l.message, l.raised_at ${from}
       ORDER BY l.raised_at DESC, l.id LIMIT $2`,

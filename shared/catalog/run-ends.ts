@@ -1,5 +1,6 @@
 import { outcomeOfBackup, type Outcome } from '../domain/states.ts'
 import type { Catalog, Db } from './database.ts'
+import { recordBackupEnd } from './events.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
 import { ringPruneOfBackup } from './prune-bells.ts'
 import { ringNextRestore } from './restore-bells.ts'
@@ -88,6 +89,7 @@ export async function closeParent(tx: Db, siblingId: string, now: Date): Promise
     success,
     now,
   ])
+  await recordBackupEnd(tx, id, success, now)
   if (success === 'SUCCESS' || success === 'PARTIAL') await ringPruneOfBackup(tx, id)
   // It may be the safety backup that a restore waits for.
   for (const sibling of siblings) await ringNextRestore(tx, sibling.service_instance_id)

@@ -2,6 +2,8 @@ import { attemptPrefix } from '../domain/keys.ts'
 import type { PolicyClass, ServiceType, Trigger } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { violatedConstraint, type Catalog, type Db } from './database.ts'
+import { recordBackupStarted } from './events.ts'
+import type { Egress } from './service-instances.ts'
 import type { RunProgress } from './service-instance-backups.ts'
 
 interface Named {
@@ -28,7 +30,7 @@ export interface ClaimedRun {
     notes: string
     created_at: Date
   }
-  serviceInstance: { id: string; type: ServiceType; prefix: string; connection: Buffer | null }
+  serviceInstance: { id: string; type: ServiceType; prefix: string; egress: Egress; connection: Buffer | null }
   store: { id: string; url: string; region: string }
   /** Ends with '/'. Every object of this attempt lies under it. */
   keyPrefix: string
@@ -87,10 +89,12 @@ async function claim(tx: Db, { id, attempt, owner, leaseSeconds, now }: ClaimReq
      VALUES ('run', $1, $2, $3, now() + make_interval(secs => $4))`,
     [id, attempt, owner, leaseSeconds],
   )
-  await tx.query(
-    `UPDATE backups SET state = 'RUNNING' WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) AND state = 'QUEUED'`,
+  const [begun] = await tx.query<{ id: string }>(
+    `UPDATE backups SET state = 'RUNNING'
+      WHERE id = (SELECT backup_id FROM service_instance_backups WHERE id = $1) AND state = 'QUEUED' RETURNING id`,
     [id],
   )
+  if (begun) await recordBackupStarted(tx, begun.id, now)
   return { claimed: await describeRun(tx, id, owner) }
 }
 
@@ -127,7 +131,7 @@ type RunRow = Omit<
   bucket_date: string
   started_at: Date
   scheduled_for_deletion_at: Date | null
-  service_instance: { id: string; type: ServiceType; prefix: string }
+  service_instance: { id: string; type: ServiceType; prefix: string; egress: Egress }
   connection: Buffer | null
 }
 
@@ -138,7 +142,7 @@ const RUN = `
          jsonb_build_object('id', e.id, 'slug', e.slug, 'name', e.slug, 'timezone', e.timezone) AS environment,
          jsonb_build_object('id', b.id, 'trigger', b.trigger, 'policy_class', b.policy_class, 'schedule', b.schedule_id,
                             'notes', b.notes) AS backup,
-         jsonb_build_object('id', si.id, 'type', si.type, 'prefix', si.prefix) AS service_instance,
+         jsonb_build_object('id', si.id, 'type', si.type, 'prefix', si.prefix, 'egress', si.egress) AS service_instance,
          CASE WHEN st.id IS NULL THEN NULL ELSE jsonb_build_object('id', st.id, 'url', st.url, 'region', st.region) END AS store,
          (SELECT jsonb_build_object('plain_size', l.plain_size, 'stored_size', l.stored_size, 'files', l.files,
                                     'duration_seconds', extract(epoch FROM l.ended_at - l.started_at))

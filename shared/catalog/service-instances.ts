@@ -49,6 +49,9 @@ export async function listServiceInstances(
   return { rows, count: total?.count ?? 0 }
 }
 
+/** Which egress policy the connection is under: an organisation's admin reaches no private network that the operator has not named. */
+export type Egress = 'installation' | 'organisation'
+
 export interface NewServiceInstance {
   /** Given by the caller, since the encrypted connection is bound to it. */
   id: string
@@ -56,6 +59,8 @@ export interface NewServiceInstance {
   type: ServiceType
   prefix: string
   connection: Buffer
+  /** Whose admin registers the connection. Default: the whole installation's. */
+  egress?: Egress
   scope: Scope
   now: Date
 }
@@ -64,8 +69,16 @@ export interface NewServiceInstance {
 export async function createServiceInstance(db: Db, input: NewServiceInstance): Promise<ServiceInstanceView> {
   await guardPrefix(input.prefix, () =>
     db.query(
-      'INSERT INTO service_instances (id, environment_id, type, prefix, connection, created_at) VALUES ($1, $2, $3, $4, $5, $6)',
-      [input.id, input.environmentId, input.type, input.prefix, input.connection, input.now],
+      'INSERT INTO service_instances (id, environment_id, type, prefix, connection, created_at, egress) VALUES ($1, $2, $3, $4, $5, $6, $7)',
+      [
+        input.id,
+        input.environmentId,
+        input.type,
+        input.prefix,
+        input.connection,
+        input.now,
+        input.egress ?? 'installation',
+      ],
     ),
   )
   return getServiceInstance(db, input.id, input.scope)
@@ -74,6 +87,8 @@ export async function createServiceInstance(db: Db, input: NewServiceInstance): 
 export interface ServiceInstanceChanges {
   prefix?: string | undefined
   connection?: Buffer | undefined
+  /** Given with every connection. */
+  egress?: Egress | undefined
 }
 
 /** Takes effect with the next attempt. @throws NOT_FOUND, CONFLICT (the environment has one of this type and prefix) */
@@ -81,14 +96,14 @@ export async function updateServiceInstance(
   db: Db,
   id: string,
   scope: Scope,
-  { prefix, connection }: ServiceInstanceChanges,
+  { prefix, connection, egress }: ServiceInstanceChanges,
 ): Promise<ServiceInstanceView> {
   await getServiceInstance(db, id, scope)
   await guardPrefix(prefix ?? '', () =>
     db.query(
-      `UPDATE service_instances SET prefix = coalesce($2, prefix), connection = coalesce($3, connection)
+      `UPDATE service_instances SET prefix = coalesce($2, prefix), connection = coalesce($3, connection), egress = coalesce($4, egress)
         WHERE id = $1 AND deleted_at IS NULL`,
-      [id, prefix ?? null, connection ?? null],
+      [id, prefix ?? null, connection ?? null, egress ?? null],
     ),
   )
   return getServiceInstance(db, id, scope)

@@ -1,3 +1,4 @@
+import type { Address } from '../egress/addresses.ts'
 import { CofferError } from '../errors.ts'
 
 export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -14,6 +15,8 @@ export interface PostgresConnection {
   sslmode: SslMode
   /** File with the certificates to trust; without it, `verify-ca` and `verify-full` trust the system's. */
   sslrootcert?: string
+  /** Where the host was found to be, one at least: connect there and ask no resolver again. */
+  addresses?: readonly Address[]
 }
 
 const SHAPE =

@@ -31,7 +31,7 @@ export async function openClientEnvironment(
       HOME: '/nonexistent',
       LANG: 'C.UTF-8',
       TZ: 'UTC',
-      PGHOST: connection.host,
+      ...hostVariables(connection),
       PGPORT: String(connection.port),
       PGUSER: connection.user,
       PGDATABASE: connection.database,
@@ -43,6 +43,15 @@ export async function openClientEnvironment(
       ...(certificates === undefined ? {} : { PGSSLROOTCERT: certificates }),
     },
     [Symbol.asyncDispose]: () => passwordFile.close(),
+  }
+}
+
+/** libpq tries the addresses in turn, and checks certificates against the name beside each. */
+function hostVariables({ host, addresses = [] }: PostgresConnection): Record<string, string> {
+  if (addresses.length === 0) return { PGHOST: host }
+  return {
+    PGHOST: addresses.map(() => host).join(','),
+    PGHOSTADDR: addresses.map(({ address }) => address).join(','),
   }
 }
 

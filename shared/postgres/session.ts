@@ -1,7 +1,8 @@
 import { access, readFile } from 'node:fs/promises'
-import { Socket } from 'node:net'
+import { Socket, type TcpSocketConnectOpts } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
+import { answering } from '../egress/request.ts'
 import { CofferError } from '../errors.ts'
 import type { PostgresConnection } from './connection.ts'
 import { connectionFailure } from './failures.ts'
@@ -79,7 +80,7 @@ async function openPreferred(connection: PostgresConnection, options: SessionOpt
 }
 
 async function open(connection: PostgresConnection, options: SessionOptions, ssl: false | ConnectionOptions) {
-  const socket = new Socket(options.signal ? { signal: options.signal } : {})
+  const socket = socketTo(connection, options.signal)
   const { host, port, user, password, database } = connection
   const client = new pg.Client({
     host,
@@ -103,6 +104,15 @@ async function open(connection: PostgresConnection, options: SessionOptions, ssl
     socket.destroy()
     throw error
   }
+}
+
+/** The driver connects its socket by name; one that was vetted asks no resolver again. */
+function socketTo({ addresses }: PostgresConnection, signal: AbortSignal | undefined): Socket {
+  const socket = new Socket(signal ? { signal } : {})
+  if (!addresses) return socket
+  const connect = socket.connect.bind(socket) as (options: TcpSocketConnectOpts) => Socket
+  const vetted = (port: number, host: string) => connect({ port, host, lookup: answering(addresses) })
+  return Object.assign(socket, { connect: vetted })
 }
 
 async function tlsOptions(connection: PostgresConnection): Promise<false | ConnectionOptions> {

@@ -43,7 +43,7 @@ describe('wrong usage ends with 2, says what is wrong, and asks no producer', ()
     [['backup', 'list', '--limit', '0'], /whole number from 1/],
     [['backup', 'show', BACKUP, '--nonsense'], /unknown option '--nonsense'/],
     [['service', 'create', 'shop/live', '--type', 'CACHE'], /Allowed choices are DATABASE, STORAGE/],
-    [['service', 'create', 'shop/live', '--type', 'DATABASE'], /no connection: give --url-stdin, --url-file or --url/],
+    [['service', 'create', 'shop/live', '--type', 'DATABASE'], /no address: give --url-stdin, --url-file or --url/],
     [
       ['service', 'create', 'shop/live', '--type', 'STORAGE', '--url-file', 'missing'],
       /cannot read the address: .*missing/,

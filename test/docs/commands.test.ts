@@ -18,7 +18,7 @@ async function commandsOf(page: string): Promise<string[][]> {
     .map((line) => [...line.matchAll(/'([^']*)'|(\S+)/g)].slice(1).map(([, quoted, plain]) => quoted ?? plain ?? ''))
 }
 
-test.each(['docs/cli.md', 'docs/retention.md', 'docs/restore.md', 'README.md'])(
+test.each(['docs/cli.md', 'docs/notifications.md', 'docs/retention.md', 'docs/restore.md', 'README.md'])(
   'every command of %s is one that there is',
   async (page) => {
     const commands = await commandsOf(page)

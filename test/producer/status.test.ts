@@ -17,6 +17,7 @@ test('the status counts the jobs of every queue', async () => {
     restore: none,
     verify: none,
     tick: none,
+    notify: none,
   })
 })
 

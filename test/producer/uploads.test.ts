@@ -147,20 +147,12 @@ describe('a body that', () => {
   test('moves no bytes for too long is let go', async () => {
     const upload = await openUpload(coffer.catalog, idOf(part), new Date())
     const server = createServer((request, response: ServerResponse) => {
-      const settings = { maxTries: 1, linkSeconds: 1, idleSeconds: 0.2, uploadSeconds: 1, uploadMaxBytes: MOST }
       const receiver = {
         catalog: coffer.catalog,
         clock: () => new Date(),
         log: openLog('test', 'silent'),
         openStore: () => Promise.resolve(coffer.store),
-        settings: {
-          ...settings,
-          media: { allowedRoots: [], forbidden: [] },
-          recipients: [],
-          identityFile: undefined,
-          requestsPerMinute: 1,
-          creationsPerMinute: 1,
-        },
+        settings: { idleSeconds: 0.2, recipients: [] },
       }
       receiveUpload(receiver, upload, request).catch((error: unknown) => server.emit('ended', error, response))
     }).listen(0, '127.0.0.1')

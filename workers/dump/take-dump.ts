@@ -1,15 +1,22 @@
 import { ARTIFACT_NAMES } from '../../shared/domain/artifact.ts'
 import { writeArtifact } from '../../shared/pipeline/write-artifact.ts'
 import { findPostgresClients } from '../../shared/postgres/clients.ts'
-import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
 import { openDump } from '../../shared/postgres/dump.ts'
 import type { TakeContext } from '../run-processor.ts'
 import type { TakenBackup } from '../seal.ts'
+import { vetDatabase } from '../vet-database.ts'
 
 /** Dumps a PostgreSQL database into the store. Every byte is parsed as it passes, and every row counted. */
-export async function takeDump({ run, connection, store, recipients, life }: TakeContext): Promise<TakenBackup> {
+export async function takeDump({
+  run,
+  connection,
+  store,
+  config,
+  recipients,
+  life,
+}: TakeContext): Promise<TakenBackup> {
   const dump = await openDump({
-    connection: parsePostgresUrl(connection.url),
+    connection: await vetDatabase(connection.url, run.serviceInstance.egress, config),
     clients: await findPostgresClients(),
     signal: life.signal,
   })

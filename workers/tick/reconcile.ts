@@ -1,3 +1,5 @@
+import { forgetOldEvents } from '../../shared/catalog/events.ts'
+import { recordReconciled } from '../../shared/catalog/heartbeats.ts'
 import { ringBackupsDue, ringVerificationsDue } from '../../shared/catalog/outbox.ts'
 import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
 import { ringRestoresDue } from '../../shared/catalog/restore-bells.ts'
@@ -27,6 +29,8 @@ export async function reconcile(context: WorkerContext): Promise<void> {
     await ringVerificationsDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
+    await forgetOldEvents(context.catalog, context.clock())
+    await recordReconciled(context.catalog, context.owner)
   })
   context.ringer.nudge()
 }

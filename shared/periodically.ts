@@ -1,4 +1,4 @@
-import type { Logger } from '../../shared/log.ts'
+import type { Logger } from './log.ts'
 
 export interface Periodic {
   /** Begins no more, and waits for the one under way. */
