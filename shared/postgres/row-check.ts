@@ -30,7 +30,6 @@ export function rowCheck({
 
 /** Runs SQL of any characters in a session of any encoding. */
 export function inAnyEncoding(sql: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly ASCII
   return /^[\x00-\x7f]*$/.test(sql) ? sql : `DO $coffer$ BEGIN EXECUTE ${asText(sql)}; END $coffer$`
 }
 
