@@ -1,9 +1,16 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { restoreTables } from '../../shared/postgres/restore-tables.ts'
+import { scratchName } from '../../shared/postgres/scratch.ts'
+import { lookAtTarget } from '../../shared/postgres/target.ts'
 import { databaseRestorer } from '../../workers/restore/restore-database.ts'
 import { createOwnedDatabase, spoil, stateOf, storeDump, type OwnedDatabase } from '../support/database-parts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
 import { dumpWhole, type WholeDump } from '../support/dumps.ts'
-import { query } from '../support/postgres.ts'
+import { clients, query } from '../support/postgres.ts'
+import { inPieces } from '../support/streams.ts'
+import { until } from '../support/until.ts'
 
 const SHOP = `
   CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, "boss" int REFERENCES customers);
@@ -61,6 +68,25 @@ test('of a corrupt artifact change nothing, sequences included', async () => {
   const preflight = await databaseRestorer.preflight(part)
   spoil(dump)
   await expect(databaseRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+  expect(await stateOf(target.url)).toEqual(living)
+})
+
+test('commit nothing while the end of the dump is not proven, though all their rows have come', async () => {
+  await query(target.url, DAMAGE, 'ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey')
+  const living = await stateOf(target.url)
+  const [id, connection] = [randomUUID(), parsePostgresUrl(target.url)]
+  // pg_restore has done what it could: it waits for more, or it has gone.
+  const busy = `SELECT FROM pg_stat_activity WHERE application_name = '${scratchName('restore', id)}'
+    AND NOT (state = 'idle in transaction' AND state_change < clock_timestamp() - interval '0.5 s')`
+  const dump = (async function* () {
+    yield* inPieces(shop.bytes, 1000)
+    await until(async () => (await query(source.url, busy)).length === 0)
+    throw new Error('the digest differs')
+  })()
+  const expected = shop.contents
+  const restore = { id, target: await lookAtTarget(connection, expected, undefined), clients, dump, expected }
+  const selection = { tables: ['public.customers'], schemas: [], paths: [] }
+  await expect(restoreTables(restore, selection)).rejects.toThrow('the digest differs')
   expect(await stateOf(target.url)).toEqual(living)
 })
 
