@@ -3,6 +3,7 @@
  * and the safety backup are shown apart. Needs the programs age and zstd.
  */
 import { randomUUID } from 'node:crypto'
+import { subscribe } from 'node:diagnostics_channel'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,13 +31,23 @@ const services = await ensureTestServices(process.env)
 process.env.COFFER_TEST_DATABASE_URL = services.databaseUrl
 const folder = await mkdtemp(join(tmpdir(), 'coffer-bench-'))
 
+let lastStep = 0
+
 async function timed<T>(title: string, work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
-  const begun = performance.now()
+  const begun = (lastStep = performance.now())
   const result = await work()
   const seconds = (performance.now() - begun) / 1000
   console.log(`${title.padEnd(52)} ${seconds.toFixed(1).padStart(7)} s`)
   return { seconds, result }
 }
+
+/** Where the time of a restore goes. */
+subscribe('coffer:step', (message) => {
+  const now = performance.now()
+  const { step } = message as { step: string }
+  console.log(`  ${step.padEnd(50)} ${((now - lastStep) / 1000).toFixed(1).padStart(7)} s`)
+  lastStep = now
+})
 
 const source = await createTestDatabase()
 const target = await createOwnedDatabase('CREATEDB')
