@@ -30,7 +30,6 @@ export function rowCheck({
 
 /** Runs SQL of any characters in a session of any encoding. */
 export function inAnyEncoding(sql: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly ASCII
   return /^[\x00-\x7f]*$/.test(sql) ? sql : `DO $coffer$ BEGIN EXECUTE ${asText(sql)}; END $coffer$`
 }
 
@@ -46,7 +45,8 @@ export function mismatch(differences: readonly string[], where: string): CofferE
   })
 }
 
-const asText = (text: string) => `pg_catalog.convert_from('\\x${Buffer.from(text).toString('hex')}', 'UTF8')`
+const asText = (text: string) =>
+  `pg_catalog.convert_from(pg_catalog.decode('${Buffer.from(text).toString('hex')}', 'hex'), 'UTF8')`
 
 const COUNT_TABLES = `
       FOR expected IN SELECT * FROM (VALUES $values) listed (schema, name, rows) LOOP
