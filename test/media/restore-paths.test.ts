@@ -165,3 +165,27 @@ test('a damaged byte elsewhere in the archive does not keep a file from coming b
   })
   expect(fs.readdirSync(`${place.path}/root`)).toEqual(['a'])
 })
+
+test.each([[['a']], [['a', 'z']]])(
+  'an archive of another backup beside the list is ARTIFACT_CORRUPT for %s',
+  async (paths) => {
+    await using place = scratch()
+    const stored: StoredMedia[] = []
+    for (const which of ['1', '2']) {
+      write(`${place.path}/in-${which}`, { a: which, z: which.repeat(5 * MIB) })
+      stored.push(await storeMedia(`${place.path}/in-${which}`, `${place.path}/${which}`))
+    }
+    const [mine, other] = stored as [StoredMedia, StoredMedia]
+    const foreign = other.artifacts.filter(({ kind }) => kind === 'archive')
+    for (const { key } of foreign) fs.copyFileSync(`${place.path}/2/store/${key}`, `${place.path}/1/store/${key}`)
+    const artifacts = [...mine.artifacts.filter(({ kind }) => kind !== 'archive'), ...foreign]
+    write(place.path, { 'root/a': 'old' })
+    const part = partOf(mine, { root: `${place.path}/root`, paths })
+    const mixed = { ...part, artifacts, identities: [mine.identity, other.identity] }
+    const preflight = await mediaRestorer.preflight(mixed)
+    expect(preflight.findings).toEqual([])
+    await expect(mediaRestorer.restore(mixed, preflight)).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
+    expect(fs.readdirSync(place.path).sort()).toEqual(['1', '2', 'in-1', 'in-2', 'root'])
+    expect(look(`${place.path}/root`).size).toBe(1)
+  },
+)
