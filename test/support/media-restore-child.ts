@@ -1,8 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { subscribe } from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { mediaRestorer } from '../../workers/restore/restore-media.ts'
 import { partOf, type StoredMedia } from './media-restores.ts'
@@ -23,7 +21,7 @@ export interface ChildRestore {
 
 /** In a process of its own. `steps` are those it reached, the last of them the one at which it was killed. */
 export function restoreInChild(restore: ChildRestore): { steps: string[]; wasKilled: boolean; output: string } {
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'coffer-test-compile-cache') }
+  const env = { ...process.env, NODE_COMPILE_CACHE: `${restore.media.folder}/compile-cache` }
   const child = spawnSync(process.execPath, [self], { input: JSON.stringify(restore), encoding: 'utf8', env })
   const steps = child.stdout.split('\n').filter((line) => line.startsWith('media-'))
   return { steps, wasKilled: child.signal === 'SIGKILL', output: child.stdout + child.stderr }
