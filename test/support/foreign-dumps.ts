@@ -80,10 +80,10 @@ export function recompressed(dump: Buffer, algorithm: 'zstd' | 'lz4'): Buffer {
 }
 
 /** The first place from which whole blocks of data lead to the very end. */
-function dataStart(dump: Buffer): number {
+export function dataStart(dump: Buffer, stream: (compressed: Buffer) => unknown = inflateSync): number {
   for (let at = 16; at < dump.length; at++)
     try {
-      walk(dump, at, { between: () => undefined, stream: inflateSync })
+      walk(dump, at, { between: () => undefined, stream })
       return at
     } catch {
       // No block begins here.
