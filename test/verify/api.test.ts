@@ -38,13 +38,24 @@ async function ask(method: string, path: string, body?: unknown) {
     headers: { authorization: `Token ${TOKEN}`, 'content-type': 'application/json' },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
-  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> & { results: Record<string, unknown>[] } }
+  return {
+    status: answer.status,
+    body: (await answer.json()) as Record<string, unknown> & { results: Record<string, unknown>[] },
+  }
 }
 
 test.each([
   ['nothing', {}, /exactly one of/],
-  ['two things', { backup: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11', environment: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11' }, /exactly one of/],
-  ['an unknown level', { backup: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11', level: 'deep' }, /must be one of metadata, checksum, drill/],
+  [
+    'two things',
+    { backup: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11', environment: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11' },
+    /exactly one of/,
+  ],
+  [
+    'an unknown level',
+    { backup: '6f1c1a0e-5d0a-4b43-9a37-0f6a5e0d3b11', level: 'deep' },
+    /must be one of metadata, checksum, drill/,
+  ],
 ])('a request that names %s is refused with its field', async (_, body, detail) => {
   const { status, body: problem } = await ask('POST', '/verifications/', body)
   expect([status, problem['code']]).toEqual([422, 'REQUEST_INVALID'])
@@ -55,7 +66,14 @@ test('a verification is asked for, waits for a worker, is listed by its filters,
   const first = await ask('POST', '/verifications/', { backup: backup.id })
   expect(first.status).toBe(201)
   expect(first.body.results).toMatchObject([
-    { service_type: 'DATABASE', level: 'checksum', state: 'QUEUED', outcome: null, trigger: 'MANUAL', backup: backup.id },
+    {
+      service_type: 'DATABASE',
+      level: 'checksum',
+      state: 'QUEUED',
+      outcome: null,
+      trigger: 'MANUAL',
+      backup: backup.id,
+    },
     { service_type: 'STORAGE', level: 'checksum', state: 'QUEUED', service_instance_backup: backup.media.id },
   ])
   const again = await ask('POST', '/verifications/', { service_instance_backup: backup.media.id })
@@ -74,21 +92,33 @@ test('a verification is asked for, waits for a worker, is listed by its filters,
 
 test('coffer verify and coffer drill end with 0 when all passed, 3 when something could not be read, 1 when something is corrupt', async () => {
   const worker = await coffer.worker()
-  expect(await run('verify', backup.id, '--wait')).toMatchObject({ code: 0, stdout: expect.stringMatching(/result: +passed[^]*rows: 240/) as string })
-  expect(await run('drill', 'shop/live', '--wait')).toMatchObject({ code: 0, stdout: expect.stringMatching(/left_out/) as string })
+  expect(await run('verify', backup.id, '--wait')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/result: +passed[^]*rows: 240/) as string,
+  })
+  expect(await run('drill', 'shop/live', '--wait')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/left_out/) as string,
+  })
   expect((await run('backup', 'show', backup.id)).stdout).toMatch(/restore-proven/)
   expect((await run('verify', 'list', 'shop/live')).stdout).toMatch(/drill +passed +(DATABASE|STORAGE) DEFAULT/)
   await worker.stop()
 
   const keyless = await coffer.worker({ env: { COFFER_AGE_IDENTITY_FILE: '' } })
-  expect(await run('verify', backup.id, '--wait')).toMatchObject({ code: 3, stdout: expect.stringMatching(/KEY_MISSING/) as string })
+  expect(await run('verify', backup.id, '--wait')).toMatchObject({
+    code: 3,
+    stdout: expect.stringMatching(/KEY_MISSING/) as string,
+  })
   await keyless.stop()
 
   await coffer.worker()
   await fileOf(coffer, keyOf(backup.media, 'archive')).flip(-50)
   const found = await run('verify', backup.id, '--wait', '--json')
   expect(found.code).toBe(1)
-  expect((JSON.parse(found.stdout) as { outcome: string }[]).map(({ outcome }) => outcome)).toEqual(['passed', 'corrupt'])
+  expect((JSON.parse(found.stdout) as { outcome: string }[]).map(({ outcome }) => outcome)).toEqual([
+    'passed',
+    'corrupt',
+  ])
   expect((await run('backup', 'show', backup.id)).stdout).toMatch(/CORRUPT since/)
   const refused = await run('backup', 'download', backup.id, '--service', 'STORAGE:DEFAULT', '--output', 'out.tar')
   expect([refused.code, refused.stderr]).toEqual([5, expect.stringMatching(/is corrupt/)])
