@@ -59,7 +59,7 @@ export function verificationLines(one: Verification): string[] {
       ...(ended ? { ended: formatTime(ended) } : {}),
     }),
     ...Object.entries(report ?? {}).map(
-      ([name, value]) => `  ${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+      ([name, value]) => `  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
     ),
     ...errors.flatMap(errorLines),
   ]

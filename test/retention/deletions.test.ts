@@ -64,6 +64,15 @@ test('F14 the newest good one is deleted by force with a reason only, and an old
   expect(await at.stateAfterPrune(at.older, daysBefore(NOW, -2))).toBe('DELETED')
 })
 
+test('F31 a corrupt one is left alone by every prune, however old it is and whatever its date says, until a person deletes it', async () => {
+  await using at = await twoBackups()
+  await setDeletionDate(at.catalog, at.older, daysBefore(NOW, -1), SCOPE, NOW)
+  await at.catalog.query('UPDATE service_instance_backups SET corrupt_at = $2 WHERE backup_id = $1', [at.older, NOW])
+  expect(await at.stateAfterPrune(at.older, daysBefore(NOW, -99))).toBe('COMPLETED')
+  await deleteBackup(at.catalog, at.older, { reason: 'looked into', force: false }, SCOPE, at.worker.now)
+  expect(await at.stateAfterPrune(at.older, daysBefore(NOW, -101))).toBe('DELETED')
+})
+
 test('a hold keeps a backup beyond its own date, and a release lets it go', async () => {
   await using at = await twoBackups()
   await setDeletionDate(at.catalog, at.older, daysBefore(NOW, -1), SCOPE, NOW)

@@ -151,6 +151,22 @@ describe('private servers of up', () => {
   })
 })
 
+describe('the server for drills', () => {
+  beforeEach(openFolder)
+  afterEach(closeFolder)
+
+  test('is the private one, by a role that makes databases, has no power, and can not enter the catalog', async () => {
+    const { drillUrl = '', databaseUrl } = await ensure('up')
+    const role = `SELECT rolsuper AS super, rolcreatedb AS creates, rolcreaterole AS roles FROM pg_roles WHERE rolname = current_user`
+    expect(await query(drillUrl, role)).toEqual([{ super: false, creates: true, roles: false }])
+    await query(drillUrl, 'CREATE DATABASE made_by_a_drill')
+    await query(drillUrl, 'DROP DATABASE made_by_a_drill')
+    const catalog = new URL(drillUrl)
+    catalog.pathname = new URL(databaseUrl).pathname
+    await expect(query(catalog.href, 'SELECT 1')).rejects.toThrow('permission denied for database')
+  })
+})
+
 describe('the first start', () => {
   beforeEach(openFolder)
   afterEach(closeFolder)

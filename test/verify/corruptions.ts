@@ -1,4 +1,4 @@
-import { ARTIFACT_NAMES, type ArtifactKind, type ArtifactRecord } from '../../shared/domain/artifact.ts'
+import type { ArtifactKind, ArtifactRecord } from '../../shared/domain/artifact.ts'
 import { MANIFEST_NAME, type Manifest } from '../../shared/domain/manifest.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
@@ -8,7 +8,7 @@ import { openSecrets } from '../../shared/secrets.ts'
 import type { VerificationSubject } from '../../shared/catalog/verification-subjects.ts'
 import type { PartToVerify } from '../../workers/verify/part.ts'
 import type { TestCoffer } from '../support/coffer.ts'
-import { fileOf } from './sealed.ts'
+import { fileOf, keyOf, unsignedManifest } from './sealed.ts'
 
 export interface Scene {
   coffer: TestCoffer
@@ -23,7 +23,6 @@ export type Corruption = (scene: Scene) => Promise<Partial<PartToVerify>>
 const OTHER_SECRET = openSecrets(Buffer.alloc(32, 9).toString('base64'))
 const none = {}
 
-const keyOf = ({ keyPrefix }: VerificationSubject, kind: ArtifactKind) => `${keyPrefix}${ARTIFACT_NAMES[kind]}`
 const artifact = (scene: Scene, kind: ArtifactKind) => fileOf(scene.coffer, keyOf(scene.subject, kind))
 const manifestFile = ({ coffer, subject }: Scene) => fileOf(coffer, `${subject.keyPrefix}${MANIFEST_NAME}`)
 
@@ -136,10 +135,7 @@ const flip =
 const genuine = ({ coffer, subject }: Scene): Manifest => decodeManifest(coffer.secrets, subject.manifest)
 const macOf = (scene: Scene) => genuine(scene).mac
 
-function unsigned(scene: Scene): Omit<Manifest, 'mac'> {
-  const { mac: _, ...rest } = genuine(scene)
-  return rest
-}
+const unsigned = ({ coffer, subject }: Scene) => unsignedManifest(coffer, subject)
 
 function miscounted(scene: Scene): Manifest['contents'] {
   const { contents } = genuine(scene)

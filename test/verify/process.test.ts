@@ -23,7 +23,7 @@ import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { inDatabase } from '../support/sample-data.ts'
 import { inPieces } from '../support/streams.ts'
-import { addSources, drillUrl, fileOf, keyOf, takeBackup } from './sealed.ts'
+import { addSources, drillUrl, fileOf, keyOf, takeBackup, unsignedManifest } from './sealed.ts'
 
 const SCOPE = { organisationId: null }
 
@@ -75,8 +75,7 @@ const codeOf = (promise: Promise<unknown>) =>
 
 /** Signs what `change` makes of its manifest, in the store and in the catalog: only who has the secret key can do that. */
 async function reseal(subject: VerificationSubject, change: (manifest: UnsignedManifest) => UnsignedManifest) {
-  const { mac: _, ...manifest } = decodeManifest(coffer.secrets, subject.manifest)
-  const changed = change(manifest)
+  const changed = change(unsignedManifest(coffer, subject))
   const text = encodeManifest(coffer.secrets, changed)
   await fileOf(coffer, `${subject.keyPrefix}${MANIFEST_NAME}`).write(text)
   await coffer.catalog.query('UPDATE service_instance_backups SET manifest = $2 WHERE id = $1', [subject.id, text])

@@ -153,7 +153,8 @@ test('the daily look says which backups are corrupt and lost, and passes the oth
   await dump.write((await dump.read()).subarray(1))
   await fileOf(coffer, keyOf(spoilt.media, 'file-list')).remove()
   const metadata = (await dueAt(after(DAY_MS))).filter(({ level }) => level === 'metadata')
-  expect(await carryOut(metadata)).toEqual(['corrupt'])
+  const job = { data: { id: metadata[0]?.id ?? '', attempt: 1 }, attemptsMade: 0 }
+  expect(await processVerify(worker.context, job)).toBe('corrupt')
   const { report } = await getVerification(coffer.catalog, metadata[0]?.id ?? '', SCOPE)
   expect(report).toMatchObject({ checked: 4, passed: 2, corrupt: 1, lost: 1 })
   expect(await openAlerts()).toEqual(['corrupt', 'lost'])

@@ -3,7 +3,9 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findSubject, type VerificationSubject } from '../../shared/catalog/verification-subjects.ts'
 import { ARTIFACT_NAMES, type ArtifactKind } from '../../shared/domain/artifact.ts'
+import type { Manifest, UnsignedManifest } from '../../shared/domain/manifest.ts'
 import type { VerificationLevel } from '../../shared/domain/verification.ts'
+import { decodeManifest } from '../../shared/manifest.ts'
 import { takeDump } from '../../workers/dump/take-dump.ts'
 import { takeArchive } from '../../workers/media-archive/take-archive.ts'
 import { processRun } from '../../workers/run-processor.ts'
@@ -98,4 +100,11 @@ export function fileOf(coffer: TestCoffer, key: string) {
       await writeFile(path, bytes)
     },
   }
+}
+
+/** Its manifest, to be changed and signed again. */
+export function unsignedManifest({ secrets }: TestCoffer, { manifest }: VerificationSubject): UnsignedManifest {
+  const unsigned: Partial<Manifest> = decodeManifest(secrets, manifest)
+  delete unsigned.mac
+  return unsigned as UnsignedManifest
 }

@@ -42,8 +42,8 @@ export async function processVerify(context: WorkerContext, job: BellJob): Promi
   log.info(subject, 'verification claimed')
   reached('after-claim', subject)
   try {
-    const error = await carryOut(context, verification, life)
-    if (error === null) return 'passed'
+    const { outcome, error } = await carryOut(context, verification, life)
+    if (error === null) return outcome
     log.warn({ ...subject, code: error.code, err: error }, 'a verification did not pass')
     throw error
   } catch (thrown) {
@@ -57,12 +57,10 @@ export async function processVerify(context: WorkerContext, job: BellJob): Promi
   }
 }
 
-/** @returns why it did not pass, recorded */
-async function carryOut(
-  context: WorkerContext,
-  verification: ClaimedVerification,
-  life: Life,
-): Promise<CofferError | null> {
+type Found = Pick<Verdict, 'outcome' | 'error'>
+
+/** @returns what was recorded */
+async function carryOut(context: WorkerContext, verification: ClaimedVerification, life: Life): Promise<Found> {
   const { subject } = verification
   return subject === null
     ? carryOutEnvironment(context, verification, life)
@@ -74,14 +72,14 @@ async function carryOutPart(
   verification: ClaimedVerification,
   subject: VerificationSubject,
   life: Life,
-): Promise<CofferError | null> {
+): Promise<Found> {
   const { level } = verification
   const { outcome, report, error } = await verdictOf(context, verification, subject, life)
   const now = context.clock()
   await record(context, verification, { outcome, report, error }, (tx) =>
     applyResult(tx, subject, { level, outcome, message: error?.message ?? '' }, now),
   )
-  return error
+  return { outcome, error }
 }
 
 async function verdictOf(
@@ -107,7 +105,7 @@ async function carryOutEnvironment(
   context: WorkerContext,
   verification: ClaimedVerification,
   life: Life,
-): Promise<CofferError | null> {
+): Promise<Found> {
   const { environmentId } = verification
   const { outcome, report, unreadable } = await verifyEnvironment(context, environmentId, life)
   const now = context.clock()
@@ -117,7 +115,8 @@ async function carryOutEnvironment(
     const message = `metadata verification of environment ${environmentId}: ${unreadable.message}`
     return raiseAlert(tx, { ...alert, environmentId, message }, now)
   })
-  return unreadable
+  // What is corrupt or lost is told by the alerts of each.
+  return { outcome, error: unreadable }
 }
 
 /** What was found must be recorded, whatever stops this worker now; if the catalog stays away, the lease lapses and it is done again. */
