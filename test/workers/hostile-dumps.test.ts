@@ -41,7 +41,7 @@ const asSuperuser = () => {
 async function refused(whole: WholeDump, url: string, tables: string[] = []): Promise<CofferError> {
   const living = await stateOf(target.url)
   const part = (await storeDump(whole)).into(url, { selection: { tables } })
-  const error = await databaseRestorer.restore(part, { isEmpty: false, method: '', findings: [], leftOut: [] }).then(
+  const error = await databaseRestorer.restore(part, { isEmpty: false, method: '', findings: [], leftOut: [], keepsOldState: false }).then(
     () => expect.unreachable('it succeeded'),
     (thrown: unknown) => thrown as CofferError,
   )
