@@ -3,7 +3,15 @@ import { expect, test } from 'vitest'
 import { getBackup } from '../../shared/catalog/backups.ts'
 import { cancelRestore } from '../../shared/catalog/restore-requests.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
-import { changedMedia, endOfPart, endOfRestore, partOf, restoreOf, seen, startRestore } from '../support/restore-requests.ts'
+import {
+  changedMedia,
+  endOfPart,
+  endOfRestore,
+  partOf,
+  restoreOf,
+  seen,
+  startRestore,
+} from '../support/restore-requests.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
 
 const SCOPE = { organisationId: null }
