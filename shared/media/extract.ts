@@ -25,7 +25,9 @@ export async function extractIntoEmpty({ target, ...archive }: ExtractOptions): 
       paths: null,
       neededBytes: archive.expected.bytes,
       stage: (staging) => stageArchive(staging, archive),
-      beforeCommit: async () => void (await emptyOrMissing(root)),
+      beforeCommit: async () => {
+        await emptyOrMissing(root)
+      },
       ...(archive.signal && { signal: archive.signal }),
     })
     return { ...report, warnings: [...report.warnings, ...leftovers] }

@@ -67,8 +67,9 @@ async function advance({ step, parent, name, live, fresh, old }: Places): Promis
 }
 
 async function retreat({ step, parent, name, live, fresh, old }: Places): Promise<void> {
-  const { kind, oldMode } = step
+  const { kind, oldMode, newMode } = step
   if (kind === 'replace' && !(await isEntry(fresh)) && (await isEntry(live))) {
+    if (newMode !== undefined) await widen(live, newMode)
     await rename(live, fresh)
     reached('media-new-out')
   }
@@ -115,10 +116,10 @@ async function makeRoot(root: string): Promise<void> {
   try {
     await mkdir(root, { mode: 0o755 })
     await syncParent(root)
+    reached('media-root-made')
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
   }
-  reached('media-root-made')
 }
 
 function failed(staging: Staging, cause: unknown, state: string): CofferError {

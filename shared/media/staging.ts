@@ -75,6 +75,7 @@ export class Staging {
     // A worker that was taken for dead must not remove the staging of the one that came after it.
     if (!(await this.#isStillThere())) return
     for (const part of [this.old, this.tree, this.notes]) {
+      if (!(await isThere(part))) continue
       await removeTree(part)
       reached('media-removing')
     }

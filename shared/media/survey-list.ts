@@ -35,7 +35,7 @@ export async function surveyList(
   const survey = { entries: 0, files: 0, bytes: 0, rangedBytes: 0 }
   const leftOut = new LeftOut()
   const missing = new Map<Bytes, string>()
-  for (const path of selected?.paths ?? []) missing.set(path, 'is not in the backup')
+  for (const path of selected?.named ?? []) missing.set(path, 'is not in the backup')
   let position = 0
   for await (const entry of list) {
     const path = pathOf(entry)

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { archive, mounted, scratch } from '../support/media-archives.ts'
-import { archiveAsNobody, extractAsNobody, removeAsNobody } from '../support/media-as-nobody.ts'
+import { archiveAsNobody, extractAsNobody, removeAsNobody, restoreAsNobody } from '../support/media-as-nobody.ts'
 import { expectSameTree, IS_ROOT, look, makeZoo, type Seen } from '../support/media-zoo.ts'
 
 const withoutOwners = (tree: Map<string, Seen>) =>
@@ -63,6 +63,48 @@ describe.skipIf(!IS_ROOT)('as user nobody', () => {
     fs.chmodSync(`${place.path}/in/closed`, 0o555)
     extractAsNobody(await archive(`${place.path}/in`), `${place.path}/out`)
     expectSameTree(withoutOwners(look(`${place.path}/out`)), withoutOwners(look(`${place.path}/in`)))
+  })
+
+  const NOBODY = 65_534
+
+  /** A living root whose folders and files belong to nobody, one of them closed; nothing may be made beside it. */
+  function makeLiving(path: string): string {
+    fs.chmodSync(path, 0o755)
+    const root = `${path}/root`
+    for (const folder of ['closed', 'plain']) {
+      fs.mkdirSync(`${root}/${folder}`, { recursive: true })
+      fs.writeFileSync(`${root}/${folder}/file`, 'old')
+      fs.chownSync(`${root}/${folder}`, NOBODY, NOBODY)
+    }
+    fs.chownSync(root, NOBODY, NOBODY)
+    fs.chmodSync(`${root}/closed`, 0o555)
+    return root
+  }
+
+  async function archiveOfClosed(path: string) {
+    fs.mkdirSync(`${path}/in/closed`, { recursive: true })
+    fs.writeFileSync(`${path}/in/closed/file`, 'new')
+    fs.chmodSync(`${path}/in/closed`, 0o555)
+    return archive(`${path}/in`)
+  }
+
+  test('folders that forbid writing are exchanged, from a staging inside the root where none can be made beside it', async () => {
+    await using place = scratch()
+    const root = makeLiving(place.path)
+    const archived = await archiveOfClosed(place.path)
+    expect(restoreAsNobody(archived, root)).toMatchObject({ leftovers: [] })
+    expectSameTree(withoutOwners(look(root)), withoutOwners(look(`${place.path}/in`)))
+  })
+
+  test('an entry that may not be moved undoes what was moved before it, with its modes', async () => {
+    await using place = scratch()
+    const root = makeLiving(place.path)
+    fs.mkdirSync(`${root}/theirs`)
+    fs.chmodSync(`${root}/theirs`, 0o755)
+    const before = look(root)
+    const archived = await archiveOfClosed(place.path)
+    expect(() => restoreAsNobody(archived, root)).toThrow('EACCES; everything is as it was')
+    expect(look(root)).toEqual(before)
   })
 
   test('a tree is removed whatever its modes', async () => {

@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
 import { removeTree } from '../../shared/media/remove-tree.ts'
+import { restoreTree } from '../../shared/media/restore-tree.ts'
+import { stageArchive } from '../../shared/media/stage-archive.ts'
+import type { Staging } from '../../shared/media/staging.ts'
 import { archive, type Archived } from './media-archives.ts'
 
 const self = fileURLToPath(import.meta.url)
@@ -12,6 +16,8 @@ export const archiveAsNobody = (root: string) =>
   run(['archive', root]) as Pick<Archived, 'entries' | 'contents' | 'unreadable'>
 export const extractAsNobody = ({ tar, contents }: Archived, target: string) =>
   run(['extract', target, JSON.stringify(contents)], tar) as { warnings: string[] }
+export const restoreAsNobody = ({ tar, contents }: Archived, root: string) =>
+  run(['restore', root, JSON.stringify(contents)], tar) as { leftovers: string[] }
 export const removeAsNobody = (path: string) => void run(['remove', path])
 
 function run(args: string[], input: Buffer = Buffer.from('')): unknown {
@@ -28,6 +34,11 @@ async function act(verb: string, path: string, contents = ''): Promise<unknown> 
   if (verb === 'extract') {
     const expected = JSON.parse(contents) as MediaContents
     return extractIntoEmpty({ source: process.stdin as AsyncIterable<Buffer>, target: path, expected })
+  }
+  if (verb === 'restore') {
+    const archive = { source: process.stdin as AsyncIterable<Buffer>, expected: JSON.parse(contents) as MediaContents }
+    const stage = (staging: Staging) => stageArchive(staging, archive)
+    return restoreTree({ root: path, id: randomUUID(), paths: null, neededBytes: 0, stage })
   }
   await removeTree(path)
   return null

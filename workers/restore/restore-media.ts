@@ -23,7 +23,10 @@ type Part = RestorePart<MediaContents>
 /** Restores a media archive, or paths of it, over a living folder: staged and proven beside it, then moved in by a journal. */
 export const mediaRestorer: Restorer<MediaContents> = {
   preflight,
-  recover: async (part) => recoverTree(await targetOf(part), part.id),
+  recover: async (part) => {
+    const root = await targetOf(part)
+    return naming(root, () => recoverTree(root, part.id))
+  },
   restore,
   confirm: () => Promise.resolve(),
   undo: () => {
