@@ -15,6 +15,7 @@ export type Step =
   | 'restore-done'
   | MediaStep
   | 'restore-committed'
+  | 'restore-scratch-made'
   | 'restore-compared'
   | 'restore-carried'
   | 'restore-closed'

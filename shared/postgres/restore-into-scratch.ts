@@ -1,5 +1,6 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import { CofferError } from '../errors.ts'
+import { reached } from '../steps.ts'
 import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
 import { compareObjects, type ComparedObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences, type ComparedRows } from './compare.ts'
@@ -48,6 +49,7 @@ export async function restoreIntoScratch(options: {
   const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
   const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
   const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
+  reached('restore-scratch-made', { database: name })
   const place = await preparePlace({ ...server, database: name }, scratch, expected, major, signal)
   let archive: ArchiveContents | undefined
   let restorable: Restorable | undefined

@@ -69,6 +69,8 @@ export function planTables(options: {
   const missing = chosen.filter((table) => !isLiving(table))
   const taken = new Map<number, ArchiveEntry>()
   const take = (entries: readonly ArchiveEntry[]) => entries.forEach((entry) => taken.set(entry.dumpId, entry))
+  // How the archive's texts are to be read.
+  take(contents.entries.filter(({ kind }) => /^(ENCODING|STDSTRINGS|SEARCHPATH)$/.test(kind)))
   const restarts: string[] = []
   for (const table of living) {
     const { rows, positions } = rowsOf(contents, table)

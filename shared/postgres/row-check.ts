@@ -46,7 +46,8 @@ export function mismatch(differences: readonly string[], where: string): CofferE
   })
 }
 
-const asText = (text: string) => `pg_catalog.convert_from('\\x${Buffer.from(text).toString('hex')}', 'UTF8')`
+const asText = (text: string) =>
+  `pg_catalog.convert_from(pg_catalog.decode('${Buffer.from(text).toString('hex')}', 'hex'), 'UTF8')`
 
 const COUNT_TABLES = `
       FOR expected IN SELECT * FROM (VALUES $values) listed (schema, name, rows) LOOP

@@ -38,6 +38,8 @@ export function selectTables(
 
 /** Those of the tables that the session's database has. */
 export async function readLivingTables(session: Session, chosen: readonly DumpedTable[]): Promise<LivingTable[]> {
+  // So that the definitions of foreign keys name their tables in full, as pg_restore needs it.
+  await session.query(`SET search_path TO ''`)
   const { rows } = await session.query<LivingTable>(LIVING, [
     chosen.map(({ schema }) => schema),
     chosen.map(({ name }) => name),

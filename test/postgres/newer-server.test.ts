@@ -7,6 +7,8 @@ import { openDump } from '../../shared/postgres/dump.ts'
 import { openClientEnvironment } from '../../shared/postgres/environment.ts'
 import { inspectServer } from '../../shared/postgres/server.ts'
 import { withSession } from '../../shared/postgres/session.ts'
+import { databaseRestorer } from '../../workers/restore/restore-database.ts'
+import { storeDump } from '../support/database-parts.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { startNewerPostgres, type NewerPostgres } from '../support/newer-postgres.ts'
@@ -50,6 +52,32 @@ test.skipIf(olderClients.length === 0)(
         expected: contents,
       })
       expect(restored).toMatchObject({ tables: 1, rows: 1000, large_objects: 0, compared: 'relations' })
+    } finally {
+      await source.drop()
+    }
+  },
+)
+
+test.skipIf(olderClients.length === 0)(
+  'a dump of an older server is restored over a living database of a newer one by swap, and undone',
+  async () => {
+    const source = await createTestDatabase()
+    try {
+      await query(source.url, 'CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 1000) i')
+      const dump = await storeDump(await dumpWhole(source.url))
+      await query(newer.url, 'CREATE DATABASE "Living 18"')
+      const url = new URL(newer.url)
+      url.pathname = '/Living%2018'
+      await query(url.href, 'CREATE TABLE later AS SELECT 18 AS n')
+      const part = dump.into(url.href)
+      const preflight = await databaseRestorer.preflight(part)
+      expect(preflight).toMatchObject({ findings: [], isEmpty: false })
+      expect(await databaseRestorer.restore(part, preflight)).toMatchObject({ rows: 1000, compared: 'relations' })
+      expect(await query(url.href, `SELECT count(*)::int, to_regclass('later') AS later FROM t`)).toEqual([
+        { count: 1000, later: null },
+      ])
+      await databaseRestorer.undo(part)
+      expect(await query(url.href, 'SELECT n FROM later')).toEqual([{ n: 18 }])
     } finally {
       await source.drop()
     }

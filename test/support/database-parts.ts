@@ -46,13 +46,14 @@ const lifeOf = (signal: AbortSignal): RestorePart['life'] => ({
 /** Spoils one byte of the stored artifact near its end. */
 export function spoil({ store }: StoredDump): void {
   const bytes = Buffer.from(store.get(KEY))
-  bytes[bytes.length - 3_000] = (bytes[bytes.length - 3_000] ?? 0) ^ 1
+  const at = Math.floor(bytes.length * 0.9)
+  bytes[at] = (bytes[at] ?? 0) ^ 1
   store.objects.set(KEY, bytes)
 }
 
 /** Cuts the stored artifact short. */
 export function truncate({ store }: StoredDump): void {
-  store.objects.set(KEY, store.get(KEY).subarray(0, -3_000))
+  store.objects.set(KEY, store.get(KEY).subarray(0, Math.floor(store.get(KEY).length * 0.9)))
 }
 
 /** All of a database that a restore may change: its SQL, rows and sequences by value, and large objects. */

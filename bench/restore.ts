@@ -1,0 +1,117 @@
+/**
+ * A restore beside `age -d | zstd -d | pg_restore` of the same artifact in the same run: `npm run bench:restore [-- <MiB> <rounds>]`. Preflight
+ * and the safety backup are shown apart. Needs the programs age and zstd.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureTestServices } from '../scripts/services/test-services.ts'
+import { CofferError } from '../shared/errors.ts'
+import { Selection } from '../shared/domain/selection.ts'
+import { generateIdentity } from '../shared/pipeline/age-header.ts'
+import { readFromChild } from '../shared/pipeline/child.ts'
+import { writeArtifact } from '../shared/pipeline/write-artifact.ts'
+import { findPostgresClients } from '../shared/postgres/clients.ts'
+import { parsePostgresUrl } from '../shared/postgres/connection.ts'
+import { openDump } from '../shared/postgres/dump.ts'
+import { openClientEnvironment } from '../shared/postgres/environment.ts'
+import { FileStore } from '../shared/storage/file-store.ts'
+import { createOwnedDatabase } from '../test/support/database-parts.ts'
+import { createTestDatabase } from '../test/support/databases.ts'
+import { fillTable, inDatabase } from '../test/support/sample-data.ts'
+import { databaseRestorer } from '../workers/restore/restore-database.ts'
+import type { RestorePart } from '../workers/restore/restorer.ts'
+
+const [mib = 1024, rounds = 2] = process.argv.slice(2).map(Number)
+const ROW_BYTES = 640
+
+const services = await ensureTestServices(process.env)
+process.env.COFFER_TEST_DATABASE_URL = services.databaseUrl
+const folder = await mkdtemp(join(tmpdir(), 'coffer-bench-'))
+
+async function timed<T>(title: string, work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
+  const begun = performance.now()
+  const result = await work()
+  const seconds = (performance.now() - begun) / 1000
+  console.log(`${title.padEnd(52)} ${seconds.toFixed(1).padStart(7)} s`)
+  return { seconds, result }
+}
+
+const source = await createTestDatabase()
+const target = await createOwnedDatabase('CREATEDB')
+try {
+  await fillTable(source.url, Math.ceil((mib * 2 ** 20) / ROW_BYTES), ROW_BYTES)
+  await inDatabase(source.url, 'CREATE INDEX ON item (left(body, 20))')
+  const store = new FileStore(folder)
+  await store.prepare()
+  const { identity, recipient } = await generateIdentity()
+  const clients = await findPostgresClients()
+  const backUp = async (url: string, key: string) => {
+    const dump = await openDump({ connection: parsePostgresUrl(url), clients })
+    const inspected = (async function* () {
+      for await (const chunk of dump.source) {
+        dump.inspect(chunk)
+        yield chunk
+      }
+    })()
+    const { record } = await writeArtifact({ store, key, kind: 'dump', source: inspected, recipients: [recipient] })
+    return { record, contents: dump.contents() }
+  }
+  const { result: backup } = await timed('backup of the source', () => backUp(source.url, 'source'))
+  await writeFile(join(folder, 'identity'), `${identity}\n`, { mode: 0o600 })
+  const [client] = clients
+  if (!client) throw new CofferError('CLIENT_MISSING', 'pg_restore is not installed')
+
+  const byPrograms = async () => {
+    const fresh = await createOwnedDatabase()
+    await using environment = await openClientEnvironment(parsePostgresUrl(fresh.url))
+    const files = [join(folder, 'identity'), join(folder, 'source')]
+    const pipe =
+      'set -o pipefail; age -d -i "$0" "$1" | zstd -dq -c | "$2" --no-password --dbname= --exit-on-error --no-owner --no-acl'
+    const command = { program: 'bash', args: ['-c', pipe, ...files, client.pgRestore], env: environment.variables }
+    const onFailure = (exit: { stderrTail: string }) => new CofferError('RESTORE_FAILED', exit.stderrTail)
+    const { seconds } = await timed('age -d | zstd -d | pg_restore, into a fresh database', async () => {
+      for await (const printed of readFromChild({ ...command, onFailure })) process.stdout.write(printed)
+    })
+    await fresh.drop()
+    return seconds
+  }
+
+  const byCoffer = async () => {
+    await timed('safety backup of the target', () => backUp(target.url, 'safety'))
+    const part: RestorePart<typeof backup.contents> = {
+      ...{ id: randomUUID(), attempt: 1, contents: backup.contents, selection: Selection.parse({}), store },
+      ...{ artifacts: [backup.record], identities: [identity], connection: { url: target.url } },
+      config: {} as RestorePart['config'],
+      life: {
+        ...{
+          signal: new AbortController().signal,
+          report: () => undefined,
+          allMoved: () => undefined,
+          isSealing: false,
+        },
+        ...{ beginSealing: () => undefined, end: () => Promise.resolve() },
+      },
+    }
+    const { result: preflight } = await timed('preflight', () => databaseRestorer.preflight(part))
+    const { seconds, result } = await timed('restore: read, decrypt, pg_restore, compare, swap', () =>
+      databaseRestorer.restore(part, preflight),
+    )
+    console.log(JSON.stringify(result))
+    await databaseRestorer.confirm(part)
+    return seconds
+  }
+
+  for (let round = 1; round <= rounds; round++) {
+    // Which of them is first changes, so that neither has always the warmer caches.
+    const coffer = round % 2 === 0 ? await byCoffer() : null
+    const programs = await byPrograms()
+    console.log(`round ${round}: ratio ${((coffer ?? (await byCoffer())) / programs).toFixed(2)}`)
+  }
+} finally {
+  await source.drop()
+  await target.drop()
+  await rm(folder, { recursive: true })
+  await services.stop()
+}

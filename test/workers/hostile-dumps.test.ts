@@ -1,0 +1,116 @@
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { CofferError } from '../../shared/errors.ts'
+import { databaseRestorer } from '../../workers/restore/restore-database.ts'
+import { createOwnedDatabase, stateOf, storeDump, type OwnedDatabase } from '../support/database-parts.ts'
+import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
+import { dumpWhole, type WholeDump } from '../support/dumps.ts'
+import { query } from '../support/postgres.ts'
+
+let folder: string
+let canary: string
+let source: TestDatabase
+let target: OwnedDatabase
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'coffer-canary-'))
+  chmodSync(folder, 0o777)
+  canary = join(folder, 'canary')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+beforeEach(async () => {
+  source = await createTestDatabase()
+  target = await createOwnedDatabase('CREATEDB')
+  await query(target.url, 'CREATE TABLE a (a_column_with_quite_a_long_name_so_that_there_is_space_for_a_command int)')
+  await query(target.url, 'INSERT INTO a VALUES (1)')
+})
+afterEach(async () => {
+  await source.drop()
+  await target.drop()
+})
+
+/** As a superuser, the worst that a connection may be. */
+const asSuperuser = () => {
+  const url = new URL(source.url)
+  url.pathname = `/${target.name}`
+  return url.href
+}
+
+async function refused(whole: WholeDump, url: string, tables: string[] = []): Promise<CofferError> {
+  const living = await stateOf(target.url)
+  const part = (await storeDump(whole)).into(url, { selection: { tables } })
+  const error = await databaseRestorer
+    .restore(part, { isEmpty: false, keepsOldState: false, method: '', findings: [], leftOut: [] })
+    .then(
+      () => expect.unreachable('it succeeded'),
+      (thrown: unknown) => thrown as CofferError,
+    )
+  expect(existsSync(canary)).toBe(false)
+  expect(await databaseRestorer.recover(part)).toBe('as-before')
+  expect(await stateOf(target.url)).toEqual(living)
+  return error
+}
+
+describe('F36 a hostile dump runs no program, leaves the target as it was, and that though the connection is a superuser:', () => {
+  /** What an index calls may change nothing itself, but calls what may. */
+  const FUNCTION = (body: string) =>
+    `CREATE OR REPLACE FUNCTION attack() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ${body} END $$;
+     CREATE OR REPLACE FUNCTION evil(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+       $$ BEGIN PERFORM public.attack(); RETURN $1; END $$`
+  const ATTACK = () => `EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch ${canary}''';`
+
+  test('the canary would be seen', async () => {
+    await query(source.url, FUNCTION(ATTACK()), 'SELECT evil(1)')
+    expect(existsSync(canary)).toBe(true)
+    rmSync(canary)
+  })
+
+  test.each([
+    ['a function that an index calls', '', 'CREATE TABLE a AS SELECT 1 AS n', 'CREATE INDEX ON a (evil(n))'],
+    [
+      'a function that a constraint calls for each row, and that first takes back its role',
+      'RESET ROLE; RESET SESSION AUTHORIZATION;',
+      'CREATE TABLE a (n int CHECK (evil(n) = n))',
+      'INSERT INTO a VALUES (1)',
+    ],
+  ])('%s', async (_title, first, ...setUp) => {
+    await query(source.url, FUNCTION(''), ...setUp)
+    await query(source.url, FUNCTION(first + ATTACK()))
+    const error = await refused(await dumpWhole(source.url), asSuperuser())
+    expect(error.code).toBe('RESTORE_FAILED')
+    expect(error.message).toMatch(/permission denied to COPY to or from an external program|must be superuser/)
+  })
+
+  test('an archive whose COPY reads from a program, whole or a single table of it', async () => {
+    await query(source.url, 'CREATE TABLE a (a_column_with_quite_a_long_name_so_that_there_is_space_for_a_command int)')
+    const whole = await dumpWhole(source.url)
+    const bytes = Buffer.from(whole.bytes)
+    const at = bytes.indexOf('COPY public.a (')
+    const length = bytes.indexOf('\n', at) - at
+    bytes.write(`COPY public.a FROM PROGRAM 'touch ${canary}';`.padEnd(length), at)
+    expect(length).toBeGreaterThan(60)
+    expect((await refused({ ...whole, bytes }, asSuperuser())).code).toBe('RESTORE_FAILED')
+    const single = await refused({ ...whole, bytes }, asSuperuser(), ['public.a'])
+    expect(single.message).toMatch(/the dump's statements for "public"."a" are not those of pg_dump/)
+  })
+
+  test('an event trigger is left out', async () => {
+    const { bytes, contents, takenAt } = await (async () => {
+      await query(
+        source.url,
+        `CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN ${ATTACK()} END $$`,
+        'CREATE TABLE b (n int)',
+        "CREATE EVENT TRIGGER watching ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION watch()",
+      )
+      return dumpWhole(source.url)
+    })()
+    const part = (await storeDump({ bytes, contents, takenAt })).into(asSuperuser())
+    const report = await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
+    expect(report).toMatchObject({ left_out: ['EVENT TRIGGER watching: only a superuser can create it'] })
+    await query(asSuperuser(), 'CREATE INDEX ON b (n)')
+    expect(existsSync(canary)).toBe(false)
+    await databaseRestorer.confirm(part)
+  })
+})
