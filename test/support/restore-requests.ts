@@ -68,7 +68,7 @@ export async function endOfPart(coffer: TestCoffer, id: string): Promise<Service
 
 /** Every entry by lstat and hash, without its times. */
 export const seen = (root: string) =>
-  [...look(root)].map(([path, { mtimeNs: _mtimeNs, ...rest }]) => ({ path, ...rest })).filter(({ path }) => path !== '')
+  [...look(root)].filter(([path]) => path !== '').map(([path, entry]) => ({ ...entry, path, mtimeNs: 0n }))
 
 /** A backup of these service instances, taken in this process: no worker process is needed. @returns its id */
 export async function backUp(coffer: TestCoffer, services: string[]): Promise<string> {
