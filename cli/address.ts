@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CofferError } from '../shared/errors.ts'
+import { readLogins, type Logins } from './logins.ts'
 
 export interface Surroundings {
   env: { COFFER_URL?: string; COFFER_TOKEN?: string; COFFER_DATA_DIR?: string }
   /** The folder that holds this program, and the one it was called in. */
   checkout: string
   cwd: string
+  /** Where `coffer login` keeps tokens. */
+  loginsFile: string
 }
 
 /** Where the producer is, with which token, and where both were read, for messages. */
@@ -17,28 +20,47 @@ export interface Address {
   tokenFrom: string
 }
 
+type Place = Pick<Address, 'url' | 'urlFrom'>
+
 /**
- * COFFER_URL and COFFER_TOKEN, or what a local `npm run up` left in its data folder (`run.json`, `admin-token`). The local token is sent to
- * the local producer only. Throws CONFIG_INVALID (also when there is no token) or PRODUCER_UNREACHABLE (no producer is known).
+ * COFFER_URL and COFFER_TOKEN; else where `coffer login` went last, unless COFFER_DATA_DIR asks for a local `npm run up`; else what that has
+ * left in its data folder (`run.json`, `admin-token`). Every token is sent to its own address only.
+ * @throws CONFIG_INVALID (also when there is no token), PRODUCER_UNREACHABLE (no producer is known)
  */
-export function findProducer({ env, checkout, cwd }: Surroundings): Address {
+export function findProducer({ env, checkout, cwd, loginsFile }: Surroundings): Address {
+  if (env.COFFER_URL && env.COFFER_TOKEN) {
+    const url = parseUrl(env.COFFER_URL, 'COFFER_URL')
+    return {
+      url,
+      urlFrom: 'COFFER_URL',
+      token: parseToken(env.COFFER_TOKEN, 'COFFER_TOKEN'),
+      tokenFrom: 'COFFER_TOKEN',
+    }
+  }
   const dataDirs = env.COFFER_DATA_DIR
     ? [env.COFFER_DATA_DIR]
     : [...new Set([checkout, cwd])].map((dir) => join(dir, '.coffer'))
-  const local = env.COFFER_URL && env.COFFER_TOKEN ? null : readLocal(dataDirs)
-  if (!env.COFFER_URL && !local) {
+  const logins = readLogins(loginsFile)
+  const local = env.COFFER_URL || (logins.current !== null && !env.COFFER_DATA_DIR) ? null : readLocal(dataDirs)
+  const place = placeOf(env, logins, local, loginsFile)
+  if (!place) {
     const looked = dataDirs.map((dir) => join(dir, 'run.json')).join(' and ')
     throw new CofferError(
       'PRODUCER_UNREACHABLE',
-      `no producer is known: COFFER_URL is not set and ${looked} names none`,
+      `no producer is known: COFFER_URL is not set, nobody has logged in, and ${looked} names none`,
     )
   }
-  const found = env.COFFER_URL
-    ? { url: parseUrl(env.COFFER_URL, 'COFFER_URL'), urlFrom: 'COFFER_URL' }
-    : { url: parseUrl(local?.url ?? '', local?.runFile ?? ''), urlFrom: local?.runFile ?? '' }
   if (env.COFFER_TOKEN)
-    return { ...found, token: parseToken(env.COFFER_TOKEN, 'COFFER_TOKEN'), tokenFrom: 'COFFER_TOKEN' }
-  return { ...found, ...localToken(found.url, local) }
+    return { ...place, token: parseToken(env.COFFER_TOKEN, 'COFFER_TOKEN'), tokenFrom: 'COFFER_TOKEN' }
+  const token = logins.tokens[place.url.href]
+  if (token !== undefined) return { ...place, token: parseToken(token, loginsFile), tokenFrom: loginsFile }
+  return { ...place, ...localToken(place.url, local ?? readLocal(dataDirs)) }
+}
+
+function placeOf(env: Surroundings['env'], { current }: Logins, local: Local | null, loginsFile: string): Place | null {
+  if (env.COFFER_URL) return { url: parseUrl(env.COFFER_URL, 'COFFER_URL'), urlFrom: 'COFFER_URL' }
+  if (local) return { url: parseUrl(local.url, local.runFile), urlFrom: local.runFile }
+  return current === null || env.COFFER_DATA_DIR ? null : { url: parseUrl(current, loginsFile), urlFrom: loginsFile }
 }
 
 interface Local {
@@ -72,7 +94,7 @@ function localToken(url: URL, local: Local | null): { token: string; tokenFrom: 
   if (!local || new URL(local.url).origin !== url.origin) {
     throw new CofferError(
       'CONFIG_INVALID',
-      `no token for ${url.href}: COFFER_TOKEN is not set, and the admin token of a local "npm run up" is sent to that one only`,
+      `no token for ${url.href}: COFFER_TOKEN is not set, nobody has logged in there, and the admin token of a local "npm run up" is sent to that one only`,
     )
   }
   const text = readIfThere(local.tokenFile)
@@ -98,7 +120,7 @@ function readIfThere(file: string): string | null {
   }
 }
 
-function parseUrl(text: string, from: string): URL {
+export function parseUrl(text: string, from: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol)) {
     throw new CofferError('CONFIG_INVALID', `${from} is no http or https address`)
@@ -112,7 +134,7 @@ function parseUrl(text: string, from: string): URL {
   return url
 }
 
-function parseToken(text: string, from: string): string {
+export function parseToken(text: string, from: string): string {
   const token = text.trim()
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new CofferError(

@@ -75,6 +75,26 @@ export class Api {
     return response
   }
 
+  /** Streams a body to an address that the producer handed out, without a deadline. The address is the secret: no token goes with it. */
+  async put<T>(link: string, body: ReadableStream, schema: z.ZodType<T>): Promise<T> {
+    const url = new URL(link, this.address.url)
+    const init = { method: 'PUT', body, duplex: 'half', signal: this.#signal } as RequestInit
+    return this.#answerOf(await this.#fetch(url, init), url.pathname, schema)
+  }
+
+  /** Asks for what an address that the producer handed out is for. The address is the secret: no token goes with it. */
+  async postLink(link: string): Promise<void> {
+    const url = new URL(link, this.address.url)
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+    await this.#answerOf(await this.#fetch(url, { method: 'POST', signal }), url.pathname, z.unknown())
+  }
+
+  async #answerOf<T>(response: Response, path: string, schema: z.ZodType<T>): Promise<T> {
+    if (!response.ok) throw await this.#problemOf(response, path)
+    const text = await this.#text(response)
+    return this.#parse(schema, text === '' ? undefined : this.#json(text, response, path), path)
+  }
+
   async #call<T>(
     method: Method,
     path: string,
@@ -94,9 +114,7 @@ export class Api {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    if (!response.ok) throw await this.#problemOf(response, path)
-    const text = await this.#text(response)
-    return this.#parse(schema, text === '' ? undefined : this.#json(text, response, path), path)
+    return this.#answerOf(response, path, schema)
   }
 
   #authorization() {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { Address } from './address.ts'
 import type { Api } from './api.ts'
 import type { Output, Result } from './output.ts'
 
@@ -6,6 +7,9 @@ import type { Output, Result } from './output.ts'
 export interface Context {
   /** Finds the producer on first use, so that help and wrong usage need none. */
   readonly api: Api
+  /** The API at an address that is not the one in use. */
+  apiAt(address: Address): Api
+  readonly loginsFile: string
   readonly output: Output
   readonly stdin: Readable & { isTTY?: boolean }
   readonly cwd: string

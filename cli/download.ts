@@ -22,20 +22,49 @@ export interface Planned {
   sha256: string
 }
 
+/** The zip of everything, which is made as it is sent: its size and checksum nobody knows before. */
+export interface PlannedBundle {
+  link: string
+  name: string
+  path: string | null
+  size: null
+  sha256: null
+}
+
 /** Asks for a download (of everything, when `wanted` is empty) and waits until each line of it is prepared. */
 export async function prepareDownload(
   { api, ...patience }: Context,
   backup: string,
   wanted: readonly ServiceInstanceBackup[],
-): Promise<DownloadItem[]> {
+): Promise<{ items: DownloadItem[]; bundle: string | null }> {
   const only = wanted.length > 0 ? { service_instance_backups: wanted.map(({ uuid }) => uuid) } : {}
-  const { uuid } = await api.post('/apps/v3/backup-downloads/', { backup, trigger: 'MANUAL', ...only }, Download)
-  return waitUntil(
+  const body = { backup, trigger: 'MANUAL', ...only }
+  const { uuid, bundle_url: bundle } = await api.post('/apps/v3/backup-downloads/', body, Download)
+  const items = await waitUntil(
     () => api.list('/apps/v3/backup-download-service-instances/', { backup: uuid }, DownloadItem),
     (items) => items.every(({ ended_at: endedAt }) => endedAt !== null),
     () => undefined,
     { ...patience, signal: api.signal },
   )
+  return { items, bundle: bundle ?? null }
+}
+
+/** The bundle into a folder, under the backup's uuid, into a file, or to stdout (`-`). Throws OUTPUT_EXISTS or KEY_MISSING. */
+export async function planBundle(
+  link: string | null,
+  backup: string,
+  output: string,
+  cwd: string,
+): Promise<PlannedBundle> {
+  if (link === null)
+    throw new CofferError('KEY_MISSING', 'the producer has no key to make a bundle; fetch it with --stored instead')
+  const name = safeName(`${backup}.zip`)
+  const path = resolve(cwd, output)
+  const intoFolder = output.endsWith('/') || (await isFolder(path))
+  const planned = output === '-' ? null : intoFolder ? join(path, name) : path
+  if (planned !== null) await refuseExisting(planned)
+  if (intoFolder) await makeFolder(path)
+  return { link, name, path: planned, size: null, sha256: null }
 }
 
 /**
@@ -101,7 +130,7 @@ function refuseTwins(planned: readonly Planned[]): void {
 
 /** One after the other. */
 export async function fetchAll(
-  plan: readonly Planned[],
+  plan: readonly (Planned | PlannedBundle)[],
   { api, output, now }: Context,
   display: ProgressDisplay,
 ): Promise<void> {
@@ -109,7 +138,7 @@ export async function fetchAll(
     const meter = new RateMeter()
     const onBytes = (bytes: number) => {
       meter.add(bytes, now())
-      display.show([{ key: name, state: 'fetching', line: downloadLine(name, bytes, size, meter.perSecond) }])
+      display.show([{ key: name, state: 'fetching', line: downloadLine(name, bytes, size ?? 0, meter.perSecond) }])
     }
     const fetched = { name, response: await api.open(link), size, sha256 }
     const options = { signal: api.signal, onBytes }
@@ -117,11 +146,11 @@ export async function fetchAll(
   }
 }
 
-/** `size` and `bytes` in bytes, `rate` in bytes per second. */
+/** `size` (0: not known) and `bytes` in bytes, `rate` in bytes per second. */
 export function downloadLine(name: string, bytes: number, size: number, rate: number | null): string {
   return [
     ...(size > 0 ? [formatShare(Math.min(bytes / size, 1))] : []),
-    formatBytesOf(bytes, size),
+    size > 0 || bytes === 0 ? formatBytesOf(bytes, size) : formatBytes(bytes),
     ...(rate === null ? [] : [`${formatBytes(rate)}/s`]),
     name,
   ].join('  ')

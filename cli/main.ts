@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { loginsFile } from './logins.ts'
 import { runCommand } from './program.ts'
 
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 }
@@ -23,7 +24,12 @@ async function main(): Promise<void> {
   })
   try {
     process.exitCode = await runCommand(process.argv.slice(2), {
-      surroundings: { env: { COFFER_URL, COFFER_TOKEN, COFFER_DATA_DIR }, checkout, cwd: process.cwd() },
+      surroundings: {
+        env: { COFFER_URL, COFFER_TOKEN, COFFER_DATA_DIR },
+        checkout,
+        cwd: process.cwd(),
+        loginsFile: loginsFile(process.env),
+      },
       stdin: process.stdin,
       stdout: process.stdout,
       stderr: process.stderr,

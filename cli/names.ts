@@ -1,7 +1,7 @@
 import { CofferError } from '../shared/errors.ts'
 import { SERVICE_TYPES } from '../shared/domain/states.ts'
 import type { Api } from './api.ts'
-import { Application, Environment, Plan, ServiceInstance } from './resources.ts'
+import { Application, Environment, Organisation, Plan, ServiceInstance, Token } from './resources.ts'
 import type { ServiceInstanceBackup } from './resources.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -13,6 +13,8 @@ export const ENVIRONMENTS = '/apps/v3/environments/'
 export const SERVICES = '/apps/v3/service-instances/'
 export const PLANS = '/apps/v3/plans/'
 export const BACKUPS = '/apps/v3/backups/'
+export const ORGANISATIONS = '/apps/v3/organisations/'
+export const TOKENS = '/apps/v3/tokens/'
 
 /** By uuid or slug. */
 export async function findApplication(api: Api, name: string): Promise<Application> {
@@ -24,6 +26,20 @@ export async function findApplication(api: Api, name: string): Promise<Applicati
 export async function findPlan(api: Api, name: string): Promise<Plan> {
   if (isUuid(name)) return api.get(`${PLANS}${name}/`, Plan)
   return one(await api.list(PLANS, { slug: name }, Plan), `plan "${name}"`, ({ uuid }) => uuid)
+}
+
+/** By uuid or slug. */
+export async function findOrganisation(api: Api, name: string): Promise<Organisation> {
+  if (isUuid(name)) return api.get(`${ORGANISATIONS}${name}/`, Organisation)
+  const found = await api.list(ORGANISATIONS, { slug: name }, Organisation)
+  return one(found, `organisation "${name}"`, ({ uuid }) => uuid)
+}
+
+/** By uuid, or by its name where only one has it. */
+export async function findToken(api: Api, name: string): Promise<Token> {
+  if (isUuid(name)) return api.get(`${TOKENS}${name}/`, Token)
+  const found = (await api.list(TOKENS, {}, Token)).filter((token) => token.name === name)
+  return one(found, `token "${name}"`, ({ uuid }) => uuid)
 }
 
 /** By uuid or `app/env`. */

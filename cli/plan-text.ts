@@ -18,8 +18,17 @@ export function ageRuleText({ keep_days: days, keep_newest: newest }: AgeRule): 
   return `all of ${formatCount(days, 'day')}, then the ${newest} newest good`
 }
 
+/** `metadata every day, checksum every 30 days, drill every 7 days` */
+function verificationText({ metadata, checksum, drill }: Plan['verification']): string {
+  const levels = Object.entries({ metadata, checksum, drill }).map(([level, rule]) => {
+    if (rule === null) return `${level} never`
+    return `${level} every ${rule.every_days === 1 ? 'day' : formatCount(rule.every_days, 'day')}`
+  })
+  return levels.join(', ')
+}
+
 export function planLines(plan: Plan): string[] {
-  const { slug, name, uuid, schedules, retention, expected_within_hours: hours } = plan
+  const { slug, name, uuid, schedules, retention, verification, expected_within_hours: hours } = plan
   return [
     ...fields({
       plan: slug,
@@ -27,6 +36,7 @@ export function planLines(plan: Plan): string[] {
       'scheduled ones': tiersText(plan),
       'on-demand ones': ageRuleText(retention.on_demand),
       'safety ones': ageRuleText(retention.safety),
+      verified: verificationText(verification),
       ...(typeof hours === 'number' ? { 'expected within': formatCount(hours, 'hour') } : {}),
       uuid,
     }),

@@ -6,15 +6,24 @@ import type { Surroundings } from './address.ts'
 import { Api } from './api.ts'
 import { addAppCommands } from './commands/app.ts'
 import { addApplyCommand } from './commands/apply.ts'
+import { addAuditCommand } from './commands/audit.ts'
 import { addBackupCommands } from './commands/backup.ts'
 import { addCatalogCommands } from './commands/catalog.ts'
 import { addDownloadCommand } from './commands/download.ts'
+import { addDrillCommand } from './commands/drill.ts'
 import { addEnvironmentCommands } from './commands/environment.ts'
+import { addKeysCommands } from './commands/keys.ts'
+import { addLatestCommand } from './commands/latest.ts'
+import { addLoginCommands } from './commands/login.ts'
+import { addOrganisationCommands } from './commands/organisation.ts'
 import { addPlanCommands } from './commands/plan.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addServiceCommands } from './commands/service.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addTokenCommands } from './commands/token.ts'
+import { addUploadCommand } from './commands/upload.ts'
+import { addVerifyCommands } from './commands/verify.ts'
 import type { Context, Runner } from './context.ts'
 import { EXIT, exitCodeOfProblem } from './exit-codes.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -82,12 +91,21 @@ function buildProgram(run: Runner, { stdout, stderr, version }: World, { json }:
   addServiceCommands(program, run)
   addBackupCommands(program, run)
   addDownloadCommand(program, run)
+  addUploadCommand(program, run)
   addRestoreCommands(program, run)
+  addVerifyCommands(program, run)
+  addDrillCommand(program, run)
   addPlanCommands(program, run)
   addApplyCommand(program, run)
   addRetentionCommands(program, run)
   addCatalogCommands(program, run)
+  addKeysCommands(program, run)
   addStatusCommand(program, run)
+  addLatestCommand(program, run)
+  addOrganisationCommands(program, run)
+  addTokenCommands(program, run)
+  addAuditCommand(program, run)
+  addLoginCommands(program, run)
   return program
 }
 
@@ -98,6 +116,8 @@ function createContext({ surroundings, stdin, signal, now, ...patience }: World,
       api ??= new Api(findProducer(surroundings), signal)
       return api
     },
+    apiAt: (address) => new Api(address, signal),
+    loginsFile: surroundings.loginsFile,
     output,
     stdin,
     now,

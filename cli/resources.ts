@@ -74,6 +74,11 @@ export const Plan = z.looseObject({
     on_demand: AgeRule,
     safety: AgeRule,
   }),
+  verification: z.looseObject({
+    metadata: z.looseObject({ every_days: z.number() }).nullable(),
+    checksum: z.looseObject({ every_days: z.number(), most_per_day: z.number() }).nullable(),
+    drill: z.looseObject({ every_days: z.number() }).nullable(),
+  }),
   expected_within_hours: z.number().nullish(),
 })
 export type Plan = z.infer<typeof Plan>
@@ -86,6 +91,8 @@ export const ServiceInstance = z.looseObject({
   service_status: z.string().nullish(),
 })
 export type ServiceInstance = z.infer<typeof ServiceInstance>
+
+const Verified = z.looseObject({ level: z.string(), at: z.string() })
 
 export const Backup = z.looseObject({
   uuid: z.string(),
@@ -103,6 +110,7 @@ export const Backup = z.looseObject({
   late: z.boolean().default(false),
   hold: z.looseObject({ reason: z.string(), by: z.string().nullish(), at: z.string() }).nullish(),
   delete_after: z.string().nullish(),
+  verified: Verified.nullish(),
 })
 export type Backup = z.infer<typeof Backup>
 
@@ -139,13 +147,28 @@ export const ServiceInstanceBackup = z.looseObject({
   ended_at: z.string().nullish(),
   taken_at: z.string().nullish(),
   size: z.number().nullish(),
+  verified: Verified.nullish(),
+  corrupt: z.looseObject({ at: z.string(), reason: z.string().nullish() }).nullish(),
   errors: z.array(RunError),
   warnings: z.array(z.string()),
   progress: RunProgress.nullish(),
 })
 export type ServiceInstanceBackup = z.infer<typeof ServiceInstanceBackup>
 
-export const Download = z.looseObject({ uuid: z.string() })
+/** `bundle_url` is null where the producer has no key. */
+export const Download = z.looseObject({ uuid: z.string(), bundle_url: z.string().nullish() })
+
+const UploadTarget = z.looseObject({
+  upload_parameters: z.looseObject({ url: z.string(), max_file_size: z.number() }),
+  finish_url: z.string(),
+})
+export type UploadTarget = z.infer<typeof UploadTarget>
+
+/** Where to send the bytes of each service instance. */
+export const Upload = z.looseObject({ uuid: z.string(), results: z.record(z.string(), UploadTarget) })
+
+/** What has arrived. */
+export const Received = z.looseObject({ size: z.number(), sha256: z.string() })
 
 /** One artifact, in both forms. Addresses may be relative to the producer; `download_url` is null where it has no key. */
 export const DownloadItem = z.looseObject({
@@ -194,8 +217,51 @@ export const Restore = z.looseObject({
 export type Restore = z.infer<typeof Restore>
 export type ServiceInstanceRestore = z.infer<typeof ServiceInstanceRestore>
 
+/** Of one service-instance backup; of a whole environment, its names are null. */
+export const Verification = z.looseObject({
+  uuid: z.string(),
+  backup: z.string().nullable(),
+  service_type: z.string().nullable(),
+  prefix: z.string().nullable(),
+  level: z.string(),
+  state: z.string(),
+  outcome: z.string().nullable(),
+  attempt: z.number(),
+  progress: RunProgress.nullish(),
+  report: z.record(z.string(), z.unknown()).nullable(),
+  errors: z.array(RunError),
+  queued_at: z.string(),
+  ended_at: z.string().nullish(),
+})
+export type Verification = z.infer<typeof Verification>
+
+export const StartedVerifications = z.looseObject({ results: z.array(Verification) })
+
 export const StoreEntry = z.looseObject({ uuid: z.string(), name: z.string(), url: z.string() })
 export type StoreEntry = z.infer<typeof StoreEntry>
+
+/** A public key, and what it can read. */
+export const Key = z.looseObject({
+  recipient: z.string(),
+  name: z.string().nullable(),
+  in_use: z.boolean(),
+  retired_at: z.string().nullable(),
+  opened_by: z.array(z.string()),
+  backups: z.number(),
+})
+export type Key = z.infer<typeof Key>
+
+export const KeyList = z.looseObject({ unreadable_backups: z.number() })
+
+export const KeyBackup = z.looseObject({
+  backup: z.string(),
+  application: z.string(),
+  environment: z.string(),
+  service_type: z.string(),
+  prefix: z.string(),
+  created_at: z.string(),
+})
+export type KeyBackup = z.infer<typeof KeyBackup>
 
 /** Of one store. `lost`: what the store lacks; `found`: what it lacked before, and has again. */
 export const StoreCheck = z.looseObject({
@@ -207,6 +273,29 @@ export const StoreCheck = z.looseObject({
   found: z.array(z.string()),
 })
 export type StoreCheck = z.infer<typeof StoreCheck>
+
+/** What a rebuild found in one store, and did. */
+export const StoreRebuild = z.looseObject({
+  manifests: z.number(),
+  added: z.number(),
+  adopted: z.number(),
+  known: z.number(),
+  made: z.looseObject({
+    organisations: z.number(),
+    applications: z.number(),
+    environments: z.number(),
+    service_instances: z.number(),
+  }),
+  lost: z.array(z.looseObject({ service_instance_backup: z.string(), missing: z.array(z.string()) })),
+  unverified: z.array(z.looseObject({ backup: z.string(), key: z.string() })),
+  unverified_count: z.number(),
+  rejected: z.array(z.looseObject({ key: z.string(), reason: z.string() })),
+  rejected_count: z.number(),
+  differences: z.array(z.looseObject({ key: z.string(), what: z.string() })),
+  differences_count: z.number(),
+  pruning_stopped: z.array(z.string()),
+})
+export type StoreRebuild = z.infer<typeof StoreRebuild>
 
 const RetentionLine = z.looseObject({
   backup: z.string().nullable(),
@@ -238,3 +327,52 @@ export const RetentionPreview = z.looseObject({
   ),
 })
 export type RetentionPreview = z.infer<typeof RetentionPreview>
+
+export const Organisation = z.looseObject({
+  uuid: z.string(),
+  slug: z.string(),
+  name: z.string(),
+  media_roots: z.array(z.string()).nullable(),
+})
+export type Organisation = z.infer<typeof Organisation>
+
+export const Token = z.looseObject({
+  uuid: z.string(),
+  name: z.string(),
+  role: z.string(),
+  organisation: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  last_used_at: z.string().nullable(),
+})
+export type Token = z.infer<typeof Token>
+
+/** `token` is its text: nobody can read it again. */
+export const NewToken = Token.extend({ token: z.string() })
+
+/** `status`: null when it began, and another line of the same request says how it ended. */
+export const AuditLine = z.looseObject({
+  at: z.string(),
+  token_name: z.string().nullable(),
+  address: z.string(),
+  action: z.string(),
+  targets: z.array(z.string()),
+  status: z.number().nullable(),
+  code: z.string().nullable(),
+})
+export type AuditLine = z.infer<typeof AuditLine>
+
+/** The newest good backup of an environment as a whole, and of each of its service instances. */
+export const Latest = z.looseObject({
+  environment: z.string(),
+  backup: z.string().nullable(),
+  service_instances: z.array(
+    z.looseObject({
+      service_type: z.string(),
+      prefix: z.string(),
+      backup: z.string().nullable(),
+      at: z.string().nullable(),
+      size: z.number().nullable(),
+    }),
+  ),
+})
+export type Latest = z.infer<typeof Latest>

@@ -7,12 +7,12 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CofferError } from '../shared/errors.ts'
 
-/** What is fetched, and what it must turn out to be: `size` in bytes, `sha256` in lower-case hex. */
+/** What is fetched, and what it must turn out to be: `size` in bytes, `sha256` in lower-case hex; null for what is made as it is sent. */
 export interface Fetched {
   name: string
   response: Response
-  size: number
-  sha256: string
+  size: number | null
+  sha256: string | null
 }
 
 export interface SaveOptions {
@@ -90,18 +90,22 @@ async function* proven({ name, response, size, sha256 }: Fetched, onBytes: (byte
       yield chunk
     }
   } catch (cause) {
-    throw new CofferError('DOWNLOAD_BROKEN', `the download of ${name} broke off after ${bytes} of ${size} bytes`, {
-      cause,
-    })
+    throw new CofferError(
+      'DOWNLOAD_BROKEN',
+      `the download of ${name} broke off after ${bytes}${size === null ? '' : ` of ${size}`} bytes`,
+      {
+        cause,
+      },
+    )
   }
-  if (bytes !== size) {
+  if (size !== null && bytes !== size) {
     throw new CofferError(
       'DOWNLOAD_BROKEN',
       `the download of ${name} has ${bytes} bytes, not the ${size} that were announced`,
     )
   }
   const digest = hash.digest('hex')
-  if (digest !== sha256) {
+  if (sha256 !== null && digest !== sha256) {
     throw new CofferError(
       'DOWNLOAD_BROKEN',
       `the download of ${name} has SHA-256 ${digest}, not the ${sha256} that was announced`,

@@ -1,7 +1,9 @@
-import type { Request, RequestHandler } from 'express'
-import { ROLES, findToken, hashToken, type Role, type TokenRow } from '../shared/catalog/tokens.ts'
+import type { Request, RequestHandler, Response } from 'express'
+import { writeAudit, type AuditEntry } from '../shared/catalog/audit.ts'
+import { ROLES, hashToken, useToken, type Role, type TokenRow } from '../shared/catalog/tokens.ts'
 import type { Scope } from '../shared/catalog/scope.ts'
 import { CofferError } from '../shared/errors.ts'
+import { requestIdOf } from './error-handler.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import type { Producer } from './producer.ts'
 
@@ -47,37 +49,64 @@ export function requireWholeInstallation(actor: Actor, what: string): void {
   throw new CofferError('FORBIDDEN', `${what} concerns all organisations; the token "${actor.name}" is of one`)
 }
 
+/** Where a request comes from, for the audit log. */
+export interface Origin {
+  address: string
+  requestId: string
+}
+
+export const originOfRequest = (request: Request, response: Response): Origin => ({
+  address: request.ip ?? '',
+  requestId: requestIdOf(response),
+})
+
 /** Lets a request pass that brings `Authorization: Token …` (or Bearer). */
-export function authenticate(producer: Pick<Producer, 'catalog' | 'log'>, failedLogins: FailedLogins): RequestHandler {
+export function authenticate(producer: LoginContext, failedLogins: FailedLogins): RequestHandler {
   return async (request, response, next) => {
     const token = /^(?:token|bearer) +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1]
     response.set('WWW-Authenticate', 'Token realm="coffer"')
     if (token === undefined)
       throw new CofferError('UNAUTHENTICATED', 'the request has no Authorization header with a token')
-    setActor(request, await login(producer, failedLogins, token, request.ip ?? ''))
+    setActor(request, await login(producer, failedLogins, token, originOfRequest(request, response)))
     response.removeHeader('WWW-Authenticate')
     next()
   }
 }
 
+type LoginContext = Pick<Producer, 'catalog' | 'log' | 'clock'>
+
 /**
- * The actor of a token. Wrong tokens are counted by address; tokens that were right once pass whatever others at that address do.
+ * The actor of a token. Wrong tokens are counted by address and recorded; tokens that were right once pass whatever others at that
+ * address do.
  * @throws UNAUTHENTICATED, TOO_MANY_ATTEMPTS
  */
 export async function login(
-  { catalog, log }: Pick<Producer, 'catalog' | 'log'>,
+  { catalog, log, clock }: LoginContext,
   failedLogins: FailedLogins,
   token: string,
-  address: string,
+  origin: Origin,
 ): Promise<Actor> {
   const sha256 = hashToken(token)
-  failedLogins.check(address, sha256)
-  const row = await findToken(catalog, sha256)
+  failedLogins.check(origin.address, sha256)
+  const row = await useToken(catalog, sha256, clock())
   if (row) {
     failedLogins.trust(sha256)
     return actorOfToken(row)
   }
-  failedLogins.count(address)
-  log.warn({ address }, 'a token was refused')
-  throw new CofferError('UNAUTHENTICATED', 'the token is unknown or was revoked')
+  failedLogins.count(origin.address, sha256)
+  log.warn({ address: origin.address }, 'a token was refused')
+  await writeAudit(catalog, loginEntry(null, origin, clock()))
+  throw new CofferError('UNAUTHENTICATED', 'the token is unknown, has expired or was revoked')
 }
+
+/** @param actor null: it was refused */
+export const loginEntry = (actor: Actor | null, origin: Origin, at: Date): AuditEntry => ({
+  at,
+  actor: actor && { tokenId: actor.tokenId, name: actor.name, organisationId: actor.scope.organisationId },
+  ...origin,
+  action: 'login',
+  targets: [],
+  status: actor ? 200 : 401,
+  code: actor ? null : 'UNAUTHENTICATED',
+  changes: {},
+})

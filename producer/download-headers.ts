@@ -1,7 +1,8 @@
 import type { Request, Response } from 'express'
 import type { ArtifactKind, ArtifactRecord } from '../shared/domain/artifact.ts'
 import { CofferError } from '../shared/errors.ts'
-import type { DownloadForm } from './download-links.ts'
+import type { DownloadItem } from '../shared/catalog/downloads.ts'
+import { bundleName, type DownloadForm } from './download-links.ts'
 
 /** Offsets in bytes, both inclusive. */
 export interface ByteRange {
@@ -36,6 +37,14 @@ export function artifactHeaders(
     'Cache-Control': 'private, no-store, no-transform',
   }
 }
+
+/** Its length is not known before it ends. */
+export const bundleHeaders = ([first]: readonly DownloadItem[]): Record<string, string> => ({
+  'Content-Type': 'application/zip',
+  'Content-Disposition': `attachment; filename="${first ? bundleName(first) : 'backup.zip'}"`,
+  'Accept-Ranges': 'none',
+  'Cache-Control': 'private, no-store, no-transform',
+})
 
 /**
  * The one range asked for of the stored form. null: all of it, also when several ranges are asked for, when the header makes no sense, or

@@ -58,7 +58,8 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-function describe(error: CofferError, requestId: string): Problem {
+/** As a problem document. */
+export function describe(error: CofferError, requestId: string): Problem {
   const { status, remedy } = FAILURES[error.code]
   const errors = fieldErrors(error)
   return {
@@ -83,7 +84,8 @@ function fieldErrors({ details, message }: CofferError): FieldError[] {
 const AWAY = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EPIPE|08...|28...|3D000|53300|57P0.)$/
 const AWAY_MESSAGE = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/
 
-function translate(thrown: unknown): CofferError {
+/** What was thrown, as what the client is told. */
+export function translate(thrown: unknown): CofferError {
   if (thrown instanceof CofferError) return thrown
   const state = sqlState(thrown)
   if (AWAY.test(state) || (thrown instanceof Error && AWAY_MESSAGE.test(thrown.message)))

@@ -1,41 +1,35 @@
 import type { Clock } from '../shared/clock.ts'
 import { CofferError } from '../shared/errors.ts'
+import { createCounter } from './rate-limits.ts'
 
 export interface FailedLogins {
   /** @throws TOO_MANY_ATTEMPTS with `retry_after` (seconds) in its details */
   check(address: string, sha256: Buffer): void
-  count(address: string): void
+  /** This token was wrong, or is no longer right. */
+  count(address: string, sha256: Buffer): void
   /** This token was found valid: a neighbour's guesses no longer lock it out. */
   trust(sha256: Buffer): void
 }
 
-const WINDOW_MS = 60_000
 const LIMIT = 20
-const MAX_ADDRESSES = 10_000
 
 /** Counts wrong tokens by address in memory: after 20 within a minute, tokens never seen to be right wait for the next minute. */
 export function createFailedLogins(clock: Clock): FailedLogins {
   const trusted = new Set<string>()
-  const windows = new Map<string, { count: number; endsAt: number }>()
-
+  const counter = createCounter(clock, LIMIT)
+  const nameOf = (sha256: Buffer) => sha256.toString('hex')
   return {
     check(address, sha256) {
-      const window = windows.get(address)
-      const remainingMs = (window?.endsAt ?? 0) - clock().getTime()
-      if (!window || window.count < LIMIT || remainingMs <= 0 || trusted.has(sha256.toString('hex'))) return
-      throw new CofferError('TOO_MANY_ATTEMPTS', `${window.count} wrong tokens came from ${address} within a minute`, {
-        details: { retry_after: Math.ceil(remainingMs / 1000) },
+      const seconds = trusted.has(nameOf(sha256)) ? 0 : counter.secondsToWait(address)
+      if (seconds === 0) return
+      throw new CofferError('TOO_MANY_ATTEMPTS', `too many wrong tokens came from ${address} within a minute`, {
+        details: { retry_after: seconds },
       })
     },
-    count(address) {
-      const now = clock().getTime()
-      const window = windows.get(address)
-      if (window && window.endsAt > now) window.count++
-      else {
-        if (windows.size >= MAX_ADDRESSES) windows.clear()
-        windows.set(address, { count: 1, endsAt: now + WINDOW_MS })
-      }
+    count(address, sha256) {
+      trusted.delete(nameOf(sha256))
+      counter.count(address)
     },
-    trust: (sha256) => void trusted.add(sha256.toString('hex')),
+    trust: (sha256) => void trusted.add(nameOf(sha256)),
   }
 }

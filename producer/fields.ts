@@ -43,12 +43,12 @@ export const timezone = z.string('must be text').transform((text, context) => {
   return z.NEVER
 })
 
+const time = z.iso
+  .datetime({ offset: true, error: 'must be a time with offset such as 2030-01-31T12:00:00Z' })
+  .transform((text) => new Date(text))
+
 /** A time with its offset, later than `now`. */
-export const futureTime = (now: Date) =>
-  z.iso
-    .datetime({ offset: true, error: 'must be a time with offset such as 2030-01-31T12:00:00Z' })
-    .transform((text) => new Date(text))
-    .refine((time) => time > now, 'must be in the future')
+export const futureTime = (now: Date) => time.refine((given) => given > now, 'must be in the future')
 
 /** The digest of a refusal with CONFIRMATION_REQUIRED: that the backups may go which it names. */
 export const confirm = z.string('must be text').regex(/^[0-9a-f]{64}$/, 'must be the digest of an earlier refusal')
@@ -56,6 +56,9 @@ export const confirm = z.string('must be text').regex(/^[0-9a-f]{64}$/, 'must be
 /** A filter of a list. */
 export const filterText = z.string('must be given once')
 export const filterUuid = filterText.pipe(uuid)
+export const filterTime = filterText.pipe(time)
+export const filterOf = <const Words extends readonly string[]>(words: Words) =>
+  z.enum(words, `must be one of ${words.join(', ')}`)
 
 function hasNoControls(text: string): boolean {
   return !/\p{Cc}/u.test(text)

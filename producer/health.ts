@@ -5,6 +5,7 @@ import type { Clock } from '../shared/clock.ts'
 import { CofferError, toCofferError } from '../shared/errors.ts'
 import type { Queues } from '../shared/queues.ts'
 import { scrub } from '../shared/scrub.ts'
+import { keyState } from './keys.ts'
 import type { Producer } from './producer.ts'
 
 interface Check {
@@ -15,19 +16,22 @@ interface Check {
 }
 
 const CHECK_DEADLINE_MS = 2_000
-const STORE_CHECK_LIFE_MS = 60_000
+const REMEMBERED_MS = 60_000
 
 export const healthz: RequestHandler = (_request, response) => void response.json({ status: 'ok' })
 
 /** 200 when everything that a backup needs answers, else 503; each check with its reason. */
-export function readyz({ catalog, queues, defaultStore, clock }: Producer): RequestHandler {
+export function readyz(producer: Producer): RequestHandler {
+  const { catalog, queues, defaultStore, clock } = producer
   const checkStore = remember(() => defaultStore.check(), clock)
+  const checkKeys = remember(() => requireKeys(producer), clock)
   return async (_request, response) => {
     const checks = await Promise.all([
       check('catalog', () => catalog.query('SELECT 1')),
       check('migrations', () => requireMigrations(catalog)),
       check('redis', () => requireSafeRedis(queues)),
       check('store', checkStore),
+      check('keys', checkKeys),
     ])
     const isReady = checks.every(({ ok }) => ok)
     response.status(isReady ? 200 : 503).json({ status: isReady ? 'ready' : 'not ready', checks })
@@ -60,12 +64,18 @@ async function requireSafeRedis(queues: Queues): Promise<void> {
     throw new CofferError('SERVICE_UNAVAILABLE', `Redis has maxmemory-policy ${policy}, and queues need noeviction`)
 }
 
+/** One that was given identities must open what is written now; one without any serves stored forms only, and is ready. */
+async function requireKeys(producer: Producer): Promise<void> {
+  const { problem } = await keyState(producer)
+  if (problem !== null) throw new CofferError('SERVICE_UNAVAILABLE', problem)
+}
+
 /** Runs at most once a minute, and once at a time. */
 function remember(work: () => Promise<void>, clock: Clock): () => Promise<void> {
   let last: { at: number; result: Promise<void> } | null = null
   return () => {
     const now = clock().getTime()
-    if (!last || now - last.at >= STORE_CHECK_LIFE_MS) {
+    if (!last || now - last.at >= REMEMBERED_MS) {
       const result = work()
       result.catch(() => undefined)
       last = { at: now, result }

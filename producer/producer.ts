@@ -9,6 +9,8 @@ import type { Store } from '../shared/storage/store.ts'
 
 /** What the routes work with. */
 export interface Producer {
+  /** Aborts when the producer stops: what would go on without end must end then. */
+  stopping: AbortSignal
   catalog: Catalog
   queues: Queues
   ringer: Pick<Ringer, 'nudge'>
@@ -18,9 +20,11 @@ export interface Producer {
   settings: ProducerSettings
   /** The store of this id, opened once and kept. @throws NOT_FOUND */
   openStore: (id: string) => Promise<Store>
+  /** Opens what is to become a store, and proves that it works. @throws REQUEST_INVALID, and what stands against it */
+  tryStore: (url: string) => Promise<void>
   /** The store that new backups go to. */
   defaultStore: Store
-  /** age secret keys; none: plain downloads are not offered. */
+  /** age secret keys of COFFER_AGE_IDENTITY_FILE; none: plain downloads are not offered. */
   identities: readonly string[]
 }
 
@@ -28,7 +32,17 @@ export interface ProducerSettings {
   maxTries: number
   /** How long a download link works. */
   linkSeconds: number
-  /** How long a download may move no bytes, in either direction. */
+  /** How long an upload waits to be sent and finished. */
+  uploadSeconds: number
+  /** The largest upload, as it is sent and as it unpacks. */
+  uploadMaxBytes: number
+  /** How long a download or upload may move no bytes, in either direction. */
   idleSeconds: number
   media: RootPolicy
+  /** Those of COFFER_AGE_RECIPIENTS. */
+  recipients: readonly string[]
+  identityFile: string | undefined
+  /** How much one token may ask for, and make. */
+  requestsPerMinute: number
+  creationsPerMinute: number
 }

@@ -86,3 +86,18 @@ export const requireJson: RequestHandler = (request, _response, next) => {
       `the body has the content-type ${JSON.stringify(request.get('content-type') ?? 'none')}, not application/json`,
     )
 }
+
+const MAX_DEPTH = 32
+
+/** Refuses a body that is nested deeper than anything here, before something that calls itself looks at it. */
+export const refuseDeepBody: RequestHandler = (request, _response, next) => {
+  let level: unknown[] = [request.body]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH)
+      throw new CofferError('REQUEST_MALFORMED', `the body of the request is nested deeper than ${MAX_DEPTH} levels`)
+    level = level.flatMap((value) =>
+      typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : [],
+    )
+  }
+  next()
+}

@@ -1,12 +1,13 @@
 import type { Request, RequestHandler, Response, Router } from 'express'
 import type { Role } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
-import { actorOf, requireRole, type Actor } from './auth.ts'
+import { actorOf, originOfRequest, type Actor, type Origin } from './auth.ts'
+import { sendEvents, type ServerEvent } from './server-events.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 /** A request as a route sees it: authenticated, allowed, and with its body parsed as JSON but not yet validated. */
-export interface Call {
+export interface Call extends Origin {
   actor: Actor
   /** The `:name` parts of the route's path. */
   params: Readonly<Record<string, string>>
@@ -16,12 +17,17 @@ export interface Call {
   origin: string
   /** Without the query. */
   path: string
+  idempotencyKey: string | undefined
 }
 
 export interface Reply {
   status: number
   /** Absent: no body. */
   body?: unknown
+  /** Instead of a body: server-sent events, until they end or the signal says that nobody listens any more. */
+  events?: (signal: AbortSignal) => AsyncIterable<ServerEvent>
+  /** It is the answer to an earlier request with the same Idempotency-Key. */
+  isReplayed?: boolean
 }
 
 /** One line of the table that the application is built from and that tests go through. */
@@ -30,44 +36,56 @@ export interface Route {
   path: string
   role: Role
   handle: (call: Call) => Promise<Reply>
+  /** Of a change that takes long or does more than write to the catalog, and so can't be one transaction with its line of the audit log. */
+  isLong?: boolean
+  /** The answer holds a secret that is shown once: it is not kept under an Idempotency-Key. */
+  isSecret?: boolean
 }
 
+/** Whether it makes something new, rather than to change what is there. */
+export const isCreation = ({ method, path }: Route): boolean => method === 'POST' && !path.includes(':')
+
+/** How a request of a route is done. */
+export type Perform = (route: Route, call: Call) => Promise<Reply>
+
 /** Adds the routes, and 405 with `Allow` for the other methods of their paths. */
-export function mountRoutes(router: Router, routes: readonly Route[]): void {
+export function mountRoutes(router: Router, routes: readonly Route[], perform: Perform): void {
   for (const [path, siblings] of Map.groupBy(routes, (route) => route.path)) {
     const chain = router.route(path)
-    for (const route of siblings) chain[verb(route.method)](handlerOf(route))
+    for (const route of siblings) chain[verb(route.method)](handlerOf(route, perform))
     chain.all(refuseMethod(siblings.map((route) => route.method)))
   }
 }
 
 const verb = (method: Method) => method.toLowerCase() as 'get' | 'post' | 'patch' | 'delete'
 
-function handlerOf(route: Route): RequestHandler {
+function handlerOf(route: Route, perform: Perform): RequestHandler {
   return async (request, response) => {
-    const actor = actorOf(request)
-    requireRole(actor, route.role, `${route.method} ${route.path}`)
-    const { status, body } = await route.handle(callOf(request, actor))
+    const { status, body, events, isReplayed } = await perform(route, callOf(request, response))
     response.status(status)
-    if (body === undefined) response.end()
+    if (isReplayed === true) response.set('Idempotency-Replayed', 'true')
+    if (events) await sendEvents(request, response, events)
+    else if (body === undefined) response.end()
     else response.json(body)
   }
 }
 
-function callOf(request: Request, actor: Actor): Call {
+function callOf(request: Request, response: Response): Call {
   return {
-    actor,
+    ...originOfRequest(request, response),
+    actor: actorOf(request),
     params: request.params as Record<string, string>,
     query: request.query,
     body: request.method === 'GET' || request.method === 'HEAD' ? undefined : (request.body as unknown),
     origin: originOf(request),
     path: request.baseUrl + request.path,
+    idempotencyKey: request.get('idempotency-key'),
   }
 }
 
 export const originOf = (request: Request): string => `${request.protocol}://${request.host}`
 
-export function refuseMethod(methods: readonly Method[]): RequestHandler {
+export function refuseMethod(methods: readonly (Method | 'PUT')[]): RequestHandler {
   const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
   return (request: Request, response: Response) => {
     response.set('Allow', allowed)

@@ -51,7 +51,7 @@ export async function* watchIdle(
   idleMs: number,
 ): AsyncGenerator<Buffer, void, void> {
   const timer = setTimeout(() => {
-    abort.abort(new CofferError('RUN_STALLED', `the download moved no bytes for ${idleMs / 1000} s`))
+    abort.abort(new CofferError('RUN_STALLED', `the transfer moved no bytes for ${idleMs / 1000} s`))
   }, idleMs)
   try {
     for await (const chunk of source) {

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { isUuid } from '../shared/catalog/scope.ts'
-import { findTokenById } from '../shared/catalog/tokens.ts'
+import { useTokenById } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
 import { actorOfToken, setActor, type Actor } from './auth.ts'
 import type { Producer } from './producer.ts'
@@ -31,7 +31,7 @@ export function readSession({ catalog, secrets, clock }: Producer): RequestHandl
       isUuid(tokenId) &&
       secrets.checkMac('link', signedText(tokenId, expires), mac) &&
       Number(expires) * 1000 > clock().getTime()
-    const token = isValid ? await findTokenById(catalog, tokenId) : null
+    const token = isValid ? await useTokenById(catalog, tokenId, clock()) : null
     if (token) setActor(request, actorOfToken(token))
     next()
   }

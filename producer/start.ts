@@ -1,25 +1,29 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { openCatalog, type Catalog } from '../shared/catalog/database.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import { ensureDefaultOrganisation } from '../shared/catalog/organisations.ts'
+import { ensureOwnBackup } from '../shared/catalog/own-backup.ts'
 import { ensureShippedPlans } from '../shared/catalog/plans.ts'
 import { ensureDefaultStore, isKnownStore, storeUrl } from '../shared/catalog/stores.ts'
 import { seedAdminToken } from '../shared/catalog/tokens.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ProducerConfig } from '../shared/config.ts'
 import { CofferError } from '../shared/errors.ts'
-import { readIdentities } from '../shared/identities.ts'
+import { identitiesIfThere } from '../shared/identities.ts'
 import type { Logger } from '../shared/log.ts'
 import { mediaPolicy } from '../shared/media/policy.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
 import { openSecrets } from '../shared/secrets.ts'
+import { openStore } from '../shared/storage/open-store.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import type { Store } from '../shared/storage/store.ts'
 import { createApp } from './app.ts'
+import { createHttpServer } from './http-server.ts'
+import { testKeys } from './keys.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const MAX_CONNECTIONS = 10
@@ -47,31 +51,38 @@ export async function startProducer(config: ProducerConfig, log: Logger, clock: 
   opened.defer(() => catalog.close())
   const stores = opened.use(openStores())
   const defaultStore = stores.open(config.COFFER_STORAGE_URL)
-  const identities = await readIdentities(config.COFFER_AGE_IDENTITY_FILE)
+  const identities = await identitiesIfThere(config.COFFER_AGE_IDENTITY_FILE)
+  const secrets = openSecrets(config.COFFER_SECRET_KEY)
   await prepareCatalog(catalog, defaultStore, config, clock())
+  const [url, isOn] = [config.COFFER_DATABASE_URL, config.COFFER_CATALOG_BACKUP === 'on']
+  await ensureOwnBackup(catalog, { secrets, url, isOn, now: clock() })
+  const settings = settingsOf(config)
+  await testKeys({ catalog, clock, log, identities, settings })
 
   const queues = openQueues(config.COFFER_REDIS_URL, warn)
   opened.defer(() => queues.close())
   const ringer = startRinger({ catalog, queues, log })
   opened.defer(() => ringer.close())
+  const stopping = new AbortController()
   const app = createApp({
+    stopping: stopping.signal,
     catalog,
     queues,
     ringer,
-    secrets: openSecrets(config.COFFER_SECRET_KEY),
+    secrets,
     clock,
     log,
-    settings: settingsOf(config),
+    settings,
     openStore: async (id) => stores.open(await storeUrl(catalog, id)),
+    tryStore,
     defaultStore,
     identities,
   })
-  const server = createServer(
-    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 30_000, maxHeaderSize: 16_384 },
-    app,
-  )
+  const server = createHttpServer(app, log)
+  const connections = trackConnections(server)
   await listen(server, config)
-  opened.defer(() => drain(server))
+  opened.defer(() => drain(server, connections))
+  opened.defer(() => stopping.abort())
   const running = opened.move()
   return { url: addressOf(server, config.HOST), close: () => running.disposeAsync() }
 }
@@ -95,12 +106,32 @@ async function prepareCatalog(catalog: Catalog, defaultStore: Store, config: Pro
   if (config.COFFER_ADMIN_TOKEN !== undefined) await seedAdminToken(catalog, config.COFFER_ADMIN_TOKEN, now)
 }
 
+async function tryStore(url: string): Promise<void> {
+  let store: Store
+  try {
+    store = openStore(url)
+  } catch (cause) {
+    throw new CofferError('REQUEST_INVALID', (cause as Error).message, { cause, details: { field: 'url' } })
+  }
+  try {
+    await store.check()
+  } finally {
+    store.close()
+  }
+}
+
 function settingsOf(config: ProducerConfig): ProducerSettings {
   return {
     maxTries: config.COFFER_MAX_TRIES,
     linkSeconds: config.COFFER_LINK_SECONDS,
+    uploadSeconds: config.COFFER_UPLOAD_SECONDS,
+    uploadMaxBytes: config.COFFER_UPLOAD_MAX_BYTES,
     idleSeconds: IDLE_SECONDS,
     media: mediaPolicy(config),
+    recipients: config.COFFER_AGE_RECIPIENTS,
+    identityFile: config.COFFER_AGE_IDENTITY_FILE,
+    requestsPerMinute: config.COFFER_REQUESTS_PER_MINUTE,
+    creationsPerMinute: config.COFFER_CREATIONS_PER_MINUTE,
   }
 }
 
@@ -120,9 +151,20 @@ function addressOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-async function drain(server: Server): Promise<void> {
+function trackConnections(server: Server): ReadonlySet<Socket> {
+  const connections = new Set<Socket>()
+  server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
+  return connections
+}
+
+async function drain(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
   const closed = once(server, 'close')
   server.close()
+  // Browsers open some in advance, which Node doesn't count as idle.
+  for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
   // A connection whose last request ended while we were stopping is idle only then.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const forced = setTimeout(() => server.closeAllConnections(), DRAIN_MS)

@@ -16,15 +16,25 @@ import { openKeys, type Keys } from './up/keys.ts'
 import { startPrograms, type Programs } from './up/programs.ts'
 import { listenForStop, type StopSignals } from './up/signals.ts'
 
-const USAGE = 'npm run up [-- --workers <number>]'
+const USAGE = 'npm run up [-- [--workers <number>] [--new-key]]'
 const CHECKOUT = join(import.meta.dirname, '..')
 
 type Given = Readonly<Record<string, string | undefined>>
 type Environment = NodeJS.ProcessEnv & { COFFER_STORAGE_URL: string }
+interface Options {
+  workerCount: number
+  /** Backups from now on are written for a new key; the old ones stay in the file. */
+  addsIdentity: boolean
+}
 type Write = (line: string) => void
 
 /** Everything on one machine, until a signal: servers, schema, producer, workers. Stops them in the opposite order. */
-async function up(given: Given, workerCount: number, signals: StopSignals, write: Write): Promise<void> {
+async function up(
+  given: Given,
+  { workerCount, addsIdentity }: Options,
+  signals: StopSignals,
+  write: Write,
+): Promise<void> {
   const stopped = once(signals.stop, 'abort')
   const dataDir = openDataFolder(resolve(given.COFFER_DATA_DIR ?? join(CHECKOUT, '.coffer')))
   await using scope = new AsyncDisposableStack()
@@ -38,7 +48,7 @@ async function up(given: Given, workerCount: number, signals: StopSignals, write
   scope.defer(() => services.stop())
   const keeper = keepServers(() => services.revive())
   scope.defer(() => keeper.stop())
-  const keys = await openKeys(dataDir, given)
+  const keys = await openKeys(dataDir, given, addsIdentity)
   const env = environmentOf(given, dataDir, services, keys)
   await migrate(services.databaseUrl, () => undefined)
   signals.stop.throwIfAborted()
@@ -77,6 +87,7 @@ function environmentOf(given: Given, dataDir: string, services: Services, keys: 
     COFFER_DATA_DIR: dataDir,
     COFFER_DATABASE_URL: services.databaseUrl,
     COFFER_REDIS_URL: services.redisUrl,
+    COFFER_DRILL_DATABASE_URL: given.COFFER_DRILL_DATABASE_URL ?? services.drillUrl,
     COFFER_STORAGE_URL: given.COFFER_STORAGE_URL ?? pathToFileURL(makeFolder(dataDir, 'store')).href,
     COFFER_MEDIA_ROOTS: given.COFFER_MEDIA_ROOTS ?? makeFolder(dataDir, 'media'),
   }
@@ -133,10 +144,14 @@ function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
 
-function parseWorkers(args: string[]): number {
+function parseOptions(args: string[]): Options {
   try {
-    const { values } = parseArgs({ args, options: { workers: { type: 'string', default: '2' } } })
-    if (/^[1-9]\d?$/.test(values.workers)) return Number(values.workers)
+    const { values } = parseArgs({
+      args,
+      options: { workers: { type: 'string', default: '2' }, 'new-key': { type: 'boolean', default: false } },
+    })
+    if (/^[1-9]\d?$/.test(values.workers))
+      return { workerCount: Number(values.workers), addsIdentity: values['new-key'] }
     throw new Error(`--workers: ${values.workers} is not a number from 1 to 99`)
   } catch (error) {
     console.error(`${(error as Error).message}\nusage: ${USAGE}`)
@@ -151,7 +166,7 @@ const signals = listenForStop(write)
 try {
   // A variable that is set to nothing is one that is not set.
   const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''))
-  await up(given, parseWorkers(process.argv.slice(2)), signals, write)
+  await up(given, parseOptions(process.argv.slice(2)), signals, write)
   write('stopped')
 } catch (error) {
   if (!signals.stop.aborted) {

@@ -36,9 +36,13 @@ const Common = z.object({
   COFFER_REDIS_URL: url('redis://, rediss://'),
   COFFER_STORAGE_URL: url('file://, s3://'),
   COFFER_DATA_DIR: folder,
+  /** Several, separated by commas: the first signs and encrypts, all of them verify and decrypt. */
   COFFER_SECRET_KEY: z
     .string('32 random bytes in base64')
-    .refine((text) => Buffer.from(text, 'base64').length === 32, '32 random bytes in base64 (openssl rand -base64 32)'),
+    .refine(
+      (text) => text.split(',').every((key) => Buffer.from(key, 'base64').length === 32),
+      '32 random bytes in base64 (openssl rand -base64 32)',
+    ),
   COFFER_AGE_RECIPIENTS: list.refine(
     (keys) => keys.every((key) => /^age1[0-9a-z]{58}$/.test(key)),
     'public keys that begin with age1, separated by commas',
@@ -54,9 +58,22 @@ const Producer = Common.extend({
   PORT: z.coerce.number('a port number').int().min(0).max(65535, 'a port number up to 65535').default(8200),
   COFFER_ADMIN_TOKEN: z.string().min(32, 'at least 32 characters').optional(),
   COFFER_LINK_SECONDS: seconds(86_400),
+  /** Whether Coffer backs up its own catalog, as the environment `coffer/catalog`. */
+  COFFER_CATALOG_BACKUP: z.enum(['on', 'off'], 'on or off').default('on'),
+  /** How long an upload waits to be sent and finished. */
+  COFFER_UPLOAD_SECONDS: seconds(86_400),
+  /** The largest upload, as it is sent and as it unpacks. */
+  COFFER_UPLOAD_MAX_BYTES: count(1_099_511_627_776),
+  /** Of one token, by each producer. */
+  COFFER_REQUESTS_PER_MINUTE: count(12_000),
+  COFFER_CREATIONS_PER_MINUTE: count(600),
 })
 
 const Worker = Common.extend({
+  /** A server that drills may make databases on. Without it, no database is drilled. */
+  COFFER_DRILL_DATABASE_URL: url('postgres://, postgresql://').optional(),
+  /** Where drills of media are extracted to; by default `scratch` in the data folder. */
+  COFFER_SCRATCH_DIR: folder.optional(),
   COFFER_WORKER_CONCURRENCY: count(2),
   /** A run that has not shown life for so long may be settled and taken over. */
   COFFER_LEASE_SECONDS: seconds(60),

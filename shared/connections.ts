@@ -26,5 +26,12 @@ export function requireScheme(type: ServiceType, connection: Connection): void {
 export const encryptConnection = (secrets: Secrets, serviceInstanceId: string, connection: Connection): Buffer =>
   secrets.encrypt(JSON.stringify(connection), `service instance ${serviceInstanceId}`)
 
-export const decryptConnection = (secrets: Secrets, serviceInstanceId: string, box: Buffer): Connection =>
-  Connection.parse(JSON.parse(secrets.decrypt(box, `service instance ${serviceInstanceId}`)))
+/** @throws CONNECTION_MISSING (the catalog was rebuilt since), KEY_WRONG */
+export function decryptConnection(secrets: Secrets, serviceInstanceId: string, box: Buffer | null): Connection {
+  if (box === null)
+    throw new CofferError(
+      'CONNECTION_MISSING',
+      `service instance ${serviceInstanceId} has no connection: the catalog was rebuilt, and nobody has given it again`,
+    )
+  return Connection.parse(JSON.parse(secrets.decrypt(box, `service instance ${serviceInstanceId}`)))
+}

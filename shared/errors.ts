@@ -32,11 +32,21 @@ export const FAILURES = {
     status: 500,
     remedy: 'none needed: the next prune goes on; if it lasts, look at the alerts and the store',
   },
-  LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download and use its link' },
+  LINK_EXPIRED: { retry: 'never', status: 410, remedy: 'create a new download or upload and use its link' },
+  UPLOAD_EXPIRED: { retry: 'never', status: 410, remedy: 'ask for a new upload, and finish it before it expires' },
   RANGE_NOT_SATISFIABLE: {
     retry: 'never',
     status: 416,
     remedy: 'ask for a range within the size in the Content-Range header',
+  },
+  IDEMPOTENCY_KEY_REUSED: { retry: 'never', status: 422, remedy: 'use a new Idempotency-Key for another request' },
+  IDEMPOTENCY_KEY_BUSY: { retry: 'backoff', status: 409, remedy: 'send the same request again in a moment' },
+  REQUEST_TIMEOUT: { retry: 'backoff', status: 408, remedy: 'send the whole request without long pauses' },
+  HEADERS_TOO_LARGE: { retry: 'never', status: 431, remedy: 'send shorter headers and a shorter address' },
+  RATE_LIMITED: {
+    retry: 'backoff',
+    status: 429,
+    remedy: 'wait as long as the Retry-After header says, then send the request again',
   },
   TOO_MANY_ATTEMPTS: {
     retry: 'backoff',
@@ -61,6 +71,11 @@ export const FAILURES = {
     retry: 'never',
     status: 422,
     remedy: 'use a connection that the operator allows (COFFER_MEDIA_ROOTS for folders)',
+  },
+  CONNECTION_MISSING: {
+    retry: 'never',
+    status: 409,
+    remedy: 'give the connection again: coffer service update <service> --url-stdin',
   },
   SOURCE_AUTH_FAILED: { retry: 'never', status: 502, remedy: 'correct the user or password of the connection' },
   SOURCE_DATABASE_UNKNOWN: { retry: 'never', status: 502, remedy: 'correct the database name of the connection' },
@@ -108,6 +123,11 @@ export const FAILURES = {
     status: 502,
     remedy: 'retry; if it repeats, examine the store: it does not hold or give back what it was sent',
   },
+  STORE_OCCUPIED: {
+    retry: 'backoff',
+    status: 409,
+    remedy: 'none needed: the next attempt writes elsewhere; "coffer catalog rebuild" tells what lies there',
+  },
   OBJECT_NOT_FOUND: { retry: 'never', status: 404, remedy: 'run a check of the store against the catalog' },
   OBJECT_TOO_LARGE: {
     retry: 'never',
@@ -115,8 +135,37 @@ export const FAILURES = {
     remedy: 'raise maxParts of the store if the server allows more parts',
   },
   ARTIFACT_CORRUPT: { retry: 'never', status: 500, remedy: 'use another backup and keep this one for examination' },
+  QUARANTINED: {
+    retry: 'never',
+    status: 409,
+    remedy:
+      'use another backup; to examine this one, copy the objects that its artifacts name from the store, or put whole ones there and verify it',
+  },
+  SIGNATURE_UNKNOWN: {
+    retry: 'never',
+    status: 500,
+    remedy:
+      'give the process the COFFER_SECRET_KEY that the backup was made with; refused with that key, too, it was altered',
+  },
+  CONTENTS_DIFFER: {
+    retry: 'never',
+    status: 500,
+    remedy: 'take another backup; this one is stored as it was sealed, and does not hold what its manifest says',
+  },
+  DRILL_SERVER_MISSING: {
+    retry: 'never',
+    status: 500,
+    remedy:
+      'set COFFER_DRILL_DATABASE_URL to a server for drills, with a role that may create databases; or set drill to null in the plan',
+  },
   KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
   KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
+  KEYS_UNREADABLE: {
+    retry: 'never',
+    status: 409,
+    remedy:
+      'give the servers the identity of a recipient that stays; or accept with --yes that they open no new backup',
+  },
 
   TARGET_NOT_EMPTY: { retry: 'never', status: 409, remedy: 'restore into an empty database or an empty folder' },
   TARGET_INCOMPATIBLE: { retry: 'never', status: 409, remedy: 'restore into a server that meets the named findings' },
@@ -161,6 +210,7 @@ export const FAILURES = {
   },
   ANSWER_INVALID: { retry: 'never', status: 502, remedy: 'check that COFFER_URL is the address of a Coffer producer' },
   WAIT_TIMED_OUT: { retry: 'never', status: 504, remedy: 'it goes on without you; ask for its state later' },
+  UPLOAD_BROKEN: { retry: 'backoff', status: 502, remedy: 'upload it again' },
   DOWNLOAD_BROKEN: { retry: 'backoff', status: 502, remedy: 'download it again' },
   OUTPUT_EXISTS: { retry: 'never', status: 409, remedy: 'choose another --output, or move the file away' },
   OUTPUT_FAILED: { retry: 'never', status: 500, remedy: 'choose an --output that has space and can be written' },
@@ -172,26 +222,28 @@ export interface ErrorDetails {
   /** Values for the reader and for `details` of a problem document. Never a secret. */
   details?: Record<string, unknown>
   cause?: unknown
+  /** Where the usual classes don't fit: the same bytes fail again, for example. */
+  retry?: 'never'
+  remedy?: string
 }
 
 /** The one error class. The message says what happened and on what, in lower case, without a full stop. */
 export class CofferError extends Error {
   readonly code: FailureCode
   readonly details: Record<string, unknown>
+  readonly remedy: string
+  /** Its remedy is not the usual one of its code. */
+  readonly hasOwnRemedy: boolean
+  readonly retry: 'never' | 'backoff'
 
-  constructor(code: FailureCode, message: string, { details = {}, cause }: ErrorDetails = {}) {
+  constructor(code: FailureCode, message: string, { details = {}, cause, ...own }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'CofferError'
     this.code = code
     this.details = details
-  }
-
-  get remedy(): string {
-    return FAILURES[this.code].remedy
-  }
-
-  get retry(): 'never' | 'backoff' {
-    return FAILURES[this.code].retry
+    this.remedy = own.remedy ?? FAILURES[code].remedy
+    this.hasOwnRemedy = own.remedy !== undefined
+    this.retry = own.retry ?? FAILURES[code].retry
   }
 }
 

@@ -14,6 +14,16 @@ export async function readIdentities(file: string | undefined): Promise<string[]
   return parseIdentities(text, `COFFER_AGE_IDENTITY_FILE ${file}`)
 }
 
+/** The same, but none where the file can't be read: for a process that has other work than opening backups. @throws CONFIG_INVALID */
+export async function identitiesIfThere(file: string | undefined): Promise<string[]> {
+  try {
+    return await readIdentities(file)
+  } catch (error) {
+    if (error instanceof CofferError && error.code === 'KEY_MISSING') return []
+    throw error
+  }
+}
+
 /** @param name of the text, for messages. @throws CONFIG_INVALID, never with the content */
 export async function parseIdentities(text: string, name: string): Promise<string[]> {
   const lines = text.split('\n').map((line) => line.trim())

@@ -14,16 +14,25 @@ export function encodeManifest(secrets: Secrets, unsigned: UnsignedManifest): st
  * @throws ARTIFACT_CORRUPT when it isn't a manifest, was altered, or was not written with this secret key
  */
 export function decodeManifest(secrets: Secrets, text: string): Manifest {
+  const { manifest, isGenuine } = inspectManifest(secrets, text)
+  if (isGenuine) return manifest
+  throw new CofferError(
+    'ARTIFACT_CORRUPT',
+    `the manifest of service-instance backup ${manifest.service_instance_backup.id} does not carry this Coffer's signature; an admin who knows where it comes from can accept it: coffer catalog accept ${manifest.backup.id}`,
+  )
+}
+
+/** Parses a manifest, and tells whether it was written with this secret key and not altered. @throws ARTIFACT_CORRUPT when it isn't one */
+export function inspectManifest(
+  secrets: Secrets,
+  text: string,
+): { manifest: Manifest; unsigned: UnsignedManifest; isGenuine: boolean } {
   const parsed = Manifest.safeParse(parseJson(text))
   if (!parsed.success)
     throw new CofferError('ARTIFACT_CORRUPT', 'the manifest does not follow the format', { cause: parsed.error })
   const { mac, ...unsigned } = parsed.data
-  if (!secrets.checkMac('manifest', canonicalJson(unsigned), mac))
-    throw new CofferError(
-      'ARTIFACT_CORRUPT',
-      `the manifest of service-instance backup ${unsigned.service_instance_backup.id} does not carry this Coffer's signature`,
-    )
-  return parsed.data
+  const isGenuine = secrets.checkMac('manifest', canonicalJson(unsigned), mac)
+  return { manifest: parsed.data, unsigned, isGenuine }
 }
 
 function parseJson(text: string): unknown {

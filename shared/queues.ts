@@ -1,10 +1,11 @@
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
+import { z } from 'zod'
 import { CofferError } from './errors.ts'
 import { nextRing } from './schedules/bells.ts'
 
 /** All of Coffer's queues that have work today. Redis is a doorbell: job data holds ids only, and all of it may be lost at any moment. */
-export const QUEUE_NAMES = ['dump', 'media-archive', 'prune', 'restore', 'tick'] as const
+export const QUEUE_NAMES = ['dump', 'media-archive', 'transfer', 'prune', 'restore', 'verify', 'tick'] as const
 export type QueueName = (typeof QUEUE_NAMES)[number]
 
 /** What a job says: which row, and which attempt of it this bell rings for; 0 where a row has no attempts. Everything else is read from the catalog. */
@@ -13,11 +14,17 @@ export interface JobData {
   attempt: number
 }
 
+const MAX_ATTEMPT = 2 ** 31 - 1
+const JobDataOf = z.object({ id: z.guid(), attempt: z.int().min(0).max(MAX_ATTEMPT) })
+
+/** What a job says that lies in Redis, where anybody may have put it. null: nothing that we would have said. */
+export const parseJobData = (data: unknown): JobData | null => JobDataOf.safeParse(data).data ?? null
+
 export interface Bell {
   queue: QueueName
   /** `<row id>-<attempt>`: the same bell rung twice is one job. */
   jobId: string
-  /** For people who read Bull Board: `shop/live:DEFAULT`. */
+  /** For people who read Bull Board: `live · shop · DEFAULT`. */
   name: string
   data: JobData
   delayMs: number

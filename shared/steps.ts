@@ -12,7 +12,9 @@ export type Step =
   | 'restore-waits'
   | 'restore-checked'
   | 'before-restore-commit'
+  | 'upload-received'
   | 'restore-done'
+  | 'drill-restored'
   | MediaStep
   | 'restore-committed'
   | 'restore-scratch-made'

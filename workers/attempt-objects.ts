@@ -10,29 +10,6 @@ export async function discardAttempt(store: Store, keyPrefix: string): Promise<v
   for await (const upload of store.pendingUploads(keyPrefix)) await store.abortUpload(upload)
 }
 
-/** The text of a small object; null when it is not there. */
-export async function readText(store: Store, key: string): Promise<string | null> {
-  if (!(await store.head(key))) return null
-  const chunks: Buffer[] = []
-  for await (const chunk of await store.read(key)) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-/** Writes a small object. */
-export async function writeText(store: Store, key: string, text: string, signal: AbortSignal): Promise<void> {
-  const body = (async function* () {
-    await Promise.resolve()
-    yield Buffer.from(text)
-  })()
-  await store.write(key, body, {
-    expectedSize: Buffer.byteLength(text),
-    // Small and short-lived: the infrequent-access classes bill 128 KiB and 30 days at least.
-    storageClass: 'STANDARD',
-    contentType: 'application/json',
-    signal,
-  })
-}
-
 /**
  * Discards an attempt that ended without a seal. A manifest that may lie there must be gone before the next attempt; all else is harmless,
  * and a store that is away, or does not let us list or delete, stops nothing: the sweep deletes it later.

@@ -1,22 +1,29 @@
 import { Worker, type Processor } from 'bullmq'
 import { Redis } from 'ioredis'
-import { KEEP_JOBS, RING_SETTINGS, type JobData, type QueueName } from '../shared/queues.ts'
+import { KEEP_JOBS, RING_SETTINGS, parseJobData, type JobData, type QueueName } from '../shared/queues.ts'
 import { takeDump } from './dump/take-dump.ts'
 import { takeArchive } from './media-archive/take-archive.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
+import { processUpload } from './transfer/process-upload.ts'
+import { processVerify } from './verify/process-verify.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
-import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
+import { processRun, type BellJob, type Take, type WorkerContext } from './run-processor.ts'
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 
+/** By what the run is of, and not by the queue that its bell was in. */
+const take: Take = (given) => (given.run.serviceInstance.type === 'DATABASE' ? takeDump : takeArchive)(given)
+
 const PROCESSORS: Record<QueueName, Process> = {
-  dump: (context, job) => processRun(context, takeDump, job),
-  'media-archive': (context, job) => processRun(context, takeArchive, job),
+  dump: (context, job) => processRun(context, take, job),
+  'media-archive': (context, job) => processRun(context, take, job),
   prune: processPrune,
   restore: processRestore,
+  verify: processVerify,
   tick: processTick,
+  transfer: processUpload,
 }
 
 export interface Listeners {
@@ -54,10 +61,14 @@ export function listen(context: WorkerContext): Listeners {
 
 function listenTo(context: WorkerContext, connection: Redis, queue: string, process: Process): Worker<JobData> {
   // BullMQ's own signal is not asked for: a lock lost with Redis ends no run. The lease in the catalog decides.
-  const processor: Processor<JobData> = (job) => process(context, { data: job.data, attemptsMade: job.attemptsMade })
+  const processor: Processor<JobData> = async (job) => {
+    const data = parseJobData(job.data)
+    return data === null ? 'nothing to do: it names no row' : process(context, { data, attemptsMade: job.attemptsMade })
+  }
   const worker = new Worker<JobData>(queue, processor, {
     connection,
-    concurrency: context.config.COFFER_WORKER_CONCURRENCY,
+    // One at a time of each worker: whoever verifies must not take what backups and restores need.
+    concurrency: queue === 'verify' ? 1 : context.config.COFFER_WORKER_CONCURRENCY,
     lockDuration: 120_000,
     lockRenewTime: 20_000,
     stalledInterval: 60_000,

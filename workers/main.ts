@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { openCatalog } from '../shared/catalog/database.ts'
+import { withdrawKeys } from '../shared/catalog/key-reports.ts'
 import { systemClock } from '../shared/clock.ts'
 import { loadWorkerConfig, type WorkerConfig } from '../shared/config.ts'
 import { toCofferError } from '../shared/errors.ts'
+import { identitiesIfThere } from '../shared/identities.ts'
+import { checkKeys } from '../shared/keys-check.ts'
 import { openLog, type Logger } from '../shared/log.ts'
 import { openQueues } from '../shared/queues.ts'
 import { startRinger } from '../shared/ringer.ts'
@@ -12,12 +15,17 @@ import { withoutRepeats } from '../shared/without-repeats.ts'
 import { listen } from './listen.ts'
 import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
+import { cleanScratch } from './tick/clean-scratch.ts'
+import { REPORT_SECONDS, reportOwnKeys } from './tick/report-keys.ts'
 import { periodically } from './tick/periodically.ts'
 import { reconcile, settle } from './tick/reconcile.ts'
 import { sweepStores } from './tick/sweep.ts'
 
 /** Runs one worker until it is told to stop. Everything is closed newest first: listeners, ticks, ringer, queues, stores, catalog. */
 async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promise<void> {
+  const { COFFER_AGE_RECIPIENTS: recipients, COFFER_AGE_IDENTITY_FILE: identityFile } = config
+  // With a key that is none, nothing would ever be written or opened.
+  await checkKeys(recipients, await identitiesIfThere(identityFile), identityFile)
   await using scope = new AsyncDisposableStack()
   const catalog = openCatalog({
     url: config.COFFER_DATABASE_URL,
@@ -46,9 +54,12 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
     clock: systemClock,
     owner: `${hostname()} ${process.pid} ${randomUUID()}`,
   }
+  scope.defer(() => withdrawKeys(catalog, context.owner).catch(() => undefined))
   for (const tick of [
     periodically('the reconciler', config.COFFER_RECONCILE_SECONDS, log, () => reconcile(context)),
     periodically('the settler', config.COFFER_RECONCILE_SECONDS, log, () => settle(context)),
+    periodically('the cleaner of scratch', config.COFFER_RECONCILE_SECONDS, log, () => cleanScratch(context)),
+    periodically('the report of keys', REPORT_SECONDS, log, () => reportOwnKeys(context)),
     periodically('the sweep', config.COFFER_SWEEP_SECONDS, log, () => sweepStores(context)),
   ])
     scope.defer(() => tick.close())

@@ -1,5 +1,6 @@
 import { retryBackup } from '../shared/catalog/backup-requests.ts'
 import type { Catalog } from '../shared/catalog/database.ts'
+import { recipientsInUse } from '../shared/catalog/recipients.ts'
 import { endAttempt, type AttemptEnd } from '../shared/catalog/run-ends.ts'
 import { abandonSeal } from '../shared/catalog/seals.ts'
 import { claimRun, renewRun, type ClaimedRun } from '../shared/catalog/runs.ts'
@@ -15,6 +16,7 @@ import type { Ringer } from '../shared/ringer.ts'
 import type { Secrets } from '../shared/secrets.ts'
 import { reached } from '../shared/steps.ts'
 import type { Store } from '../shared/storage/store.ts'
+import { adoptSealed } from './adopt-sealed.ts'
 import { discardOrLeave } from './attempt-objects.ts'
 import { startLife, type Life } from './life.ts'
 import { persistently } from './persistently.ts'
@@ -42,6 +44,8 @@ export interface TakeContext {
   run: ClaimedRun
   connection: Connection
   store: Store
+  /** Whom the artifacts are encrypted for: the same in all of them, and in the manifest. */
+  recipients: readonly string[]
   config: WorkerConfig
   clock: Clock
   life: Life
@@ -69,6 +73,7 @@ export async function processRun(context: WorkerContext, take: Take, job: BellJo
   log.info({ run: run.id, attempt: run.attempt }, 'run claimed')
   reached('after-claim', { run: run.id, attempt: run.attempt })
   try {
+    if (await isSealedAlready(context, run)) return 'sealed: it lay in the store already'
     await takeAndSeal(context, take, run, life)
     log.info({ run: run.id, attempt: run.attempt }, 'run sealed')
     return 'sealed'
@@ -98,14 +103,23 @@ function liveFor({ catalog, config, stop, clock, log }: WorkerContext, run: Clai
   })
 }
 
+/** Where the catalog is an older copy of itself, the store may be further: then nothing is overwritten. @throws STORE_OCCUPIED */
+async function isSealedAlready(context: WorkerContext, run: ClaimedRun): Promise<boolean> {
+  const found = await adoptSealed(context, context.stores.open(run.store.url), run)
+  if (found === 'foreign')
+    throw new CofferError('STORE_OCCUPIED', `a manifest that is not this attempt's lies in ${run.keyPrefix} already`)
+  return found === 'adopted'
+}
+
 async function takeAndSeal(context: WorkerContext, take: Take, run: ClaimedRun, life: Life): Promise<void> {
-  const { secrets, stores, config, clock } = context
+  const { catalog, secrets, stores, config, clock } = context
   const store = stores.open(run.store.url)
   const connection = decryptConnection(secrets, run.serviceInstance.id, run.serviceInstance.connection)
-  const taken = await take({ run, connection, store, config, clock, life })
+  const recipients = await recipientsInUse(catalog, config.COFFER_AGE_RECIPIENTS)
+  const taken = await take({ run, connection, store, recipients, config, clock, life })
   life.signal.throwIfAborted()
   life.beginSealing()
-  await sealRun({ ...context, recipients: config.COFFER_AGE_RECIPIENTS, store, signal: life.signal }, run, taken)
+  await sealRun({ ...context, recipients, store, signal: life.signal }, run, taken)
 }
 
 /** Cleans up and tells the catalog. What can't be done now is done by the reconciler when the lease has lapsed. */
@@ -115,7 +129,8 @@ async function endRun(context: WorkerContext, run: ClaimedRun, error: CofferErro
   const grace = AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
   try {
     if ((await persistently(() => abandonSeal(catalog, run), grace)) === 'fenced') return
-    await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
+    if (error.code !== 'STORE_OCCUPIED')
+      await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
     await persistently(() => endAttempt(catalog, run, endOf(context, run, error, clock())), grace)
   } catch (failure) {
     log.warn({ run: run.id, attempt: run.attempt, err: failure }, 'the run is left to the reconciler')

@@ -5,13 +5,16 @@ import { backoffSeconds } from '../shared/domain/backoff.ts'
 import { MANIFEST_NAME } from '../shared/domain/manifest.ts'
 import { CofferError } from '../shared/errors.ts'
 import { decodeManifest } from '../shared/manifest.ts'
-import { discardOrLeave, readText } from './attempt-objects.ts'
+import { readText } from '../shared/storage/text-objects.ts'
+import { adoptSealed } from './adopt-sealed.ts'
+import { discardOrLeave } from './attempt-objects.ts'
 import { runError } from './run-error.ts'
 import type { WorkerContext } from './run-processor.ts'
 
 /**
  * Settles every attempt whose worker died, before the next may begin: its manifest is there and equal, then it is sealed; else it is
- * fenced and its objects deleted. What can't be settled now (its store is away) is left for the next time.
+ * fenced and its objects deleted. One that had not come to its seal has no manifest, unless the catalog is an older copy: then it is
+ * sealed from what lies there, and what is not this run's is left alone. What can't be settled now (its store is away) is left for the next time.
  * @returns how many were settled
  */
 export async function settleLapsedRuns(context: WorkerContext): Promise<number> {
@@ -20,7 +23,7 @@ export async function settleLapsedRuns(context: WorkerContext): Promise<number> 
   for (const run of lapsed) {
     const subject = { run: run.id, attempt: run.attempt }
     try {
-      const how = (await sealIfWritten(context, run)) ? 'sealed' : await abandon(context, run)
+      const how = await settleRun(context, run)
       context.log.warn({ ...subject, how }, 'a run whose worker died was settled')
       settled++
     } catch (error) {
@@ -28,6 +31,13 @@ export async function settleLapsedRuns(context: WorkerContext): Promise<number> 
     }
   }
   return settled
+}
+
+async function settleRun(context: WorkerContext, run: LapsedRun): Promise<string> {
+  if (await sealIfWritten(context, run)) return 'sealed'
+  const isUnknown = run.state === 'RUNNING' && run.manifest === null
+  const found = isUnknown ? await adoptSealed(context, context.stores.open(run.storeUrl), run) : 'none'
+  return found === 'adopted' ? 'sealed from the store' : abandon(context, run, found === 'foreign')
 }
 
 async function sealIfWritten({ catalog, secrets, stores, clock }: WorkerContext, run: LapsedRun): Promise<boolean> {
@@ -39,10 +49,10 @@ async function sealIfWritten({ catalog, secrets, stores, clock }: WorkerContext,
   return (await finishSeal(catalog, run, { success, now: clock() })) === 'sealed'
 }
 
-async function abandon(context: WorkerContext, run: LapsedRun): Promise<string> {
+async function abandon(context: WorkerContext, run: LapsedRun, keepsObjects: boolean): Promise<string> {
   const { catalog, config, clock } = context
   if ((await abandonSeal(catalog, run)) === 'fenced') return 'left to another settler'
-  await discardOrLeave(context, { ...run, mayHaveManifest: run.manifest !== null })
+  if (!keepsObjects) await discardOrLeave(context, { ...run, mayHaveManifest: run.manifest !== null })
   const error = new CofferError('RUN_ABANDONED', `the worker of attempt ${run.attempt} died or lost the catalog`)
   return endAttempt(catalog, run, {
     next: 'retry',

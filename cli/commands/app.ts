@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Runner } from '../context.ts'
-import { APPLICATIONS, findApplication } from '../names.ts'
+import { APPLICATIONS, findApplication, findOrganisation } from '../names.ts'
 import type { Result } from '../output.ts'
 import { Application } from '../resources.ts'
 import { fields, table } from '../text.ts'
@@ -15,7 +15,8 @@ export function addAppCommands(program: Command, run: Runner): void {
     .option('--organisation <organisation>', 'whose it is (default: that of the token)')
     .action(
       run(async ({ api }, slug: string, { name = slug, organisation }: { name?: string; organisation?: string }) => {
-        const body = { slug, name, ...(organisation === undefined ? {} : { organisation }) }
+        const chosen = organisation === undefined ? undefined : await findOrganisation(api, organisation)
+        const body = { slug, name, ...(chosen && { organisation: chosen.uuid }) }
         return shown(await api.post(APPLICATIONS, body, Application))
       }),
     )

@@ -66,6 +66,7 @@ function changeOf(definition: PlanDefinition, plan: Plan | undefined): Change {
     name: plan.name,
     schedules: plan.schedules,
     retention: plan.retention,
+    verification: plan.verification,
     expected_within_hours: plan.expected_within_hours,
   }
   return { slug, uuid: plan?.uuid ?? null, definition, lines: differences(now, definition) }
@@ -73,8 +74,8 @@ function changeOf(definition: PlanDefinition, plan: Plan | undefined): Change {
 
 async function make(context: Context, { uuid, definition }: Change, digests: readonly string[]): Promise<Plan> {
   if (uuid === null) return context.api.post(PLANS, definition, Plan)
-  const { name, schedules, retention, expected_within_hours: hours = null } = definition
-  const fields = { name, schedules, retention, expected_within_hours: hours }
+  const { name, schedules, retention, verification, expected_within_hours: hours = null } = definition
+  const fields = { name, schedules, retention, verification, expected_within_hours: hours }
   return confirmed(context, digests, (confirm) =>
     context.api.patch(`${PLANS}${uuid}/`, { ...fields, ...(confirm === undefined ? {} : { confirm }) }, Plan),
   )

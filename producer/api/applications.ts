@@ -6,8 +6,7 @@ import {
   listApplications,
   updateApplication,
 } from '../../shared/catalog/applications.ts'
-import { defaultOrganisationId, organisationExists } from '../../shared/catalog/organisations.ts'
-import { CofferError } from '../../shared/errors.ts'
+import { defaultOrganisationId, getOrganisation } from '../../shared/catalog/organisations.ts'
 import { filterText, name, slug, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
@@ -72,9 +71,7 @@ export function applicationRoutes({ catalog, clock }: Producer): Route[] {
   ]
 
   async function chosenOrganisation({ actor }: Call, asked: string | undefined): Promise<string> {
-    const own = actor.scope.organisationId
-    if (asked === undefined) return own ?? defaultOrganisationId(catalog)
-    if (own === null ? await organisationExists(catalog, asked) : own === asked) return asked
-    throw new CofferError('NOT_FOUND', `there is no organisation ${asked}`)
+    if (asked === undefined) return actor.scope.organisationId ?? defaultOrganisationId(catalog)
+    return (await getOrganisation(catalog, asked, actor.scope)).uuid
   }
 }

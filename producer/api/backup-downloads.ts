@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import {
   createDownload,
+  revokeDownload,
   getDownloadItem,
   listDownloadItems,
   type DownloadItem,
 } from '../../shared/catalog/downloads.ts'
-import { FAILURES } from '../../shared/errors.ts'
-import { downloadLink, fileName } from '../download-links.ts'
+import { toCofferError } from '../../shared/errors.ts'
+import { requireIdentityFor } from '../../shared/identities.ts'
+import { bundleLink, downloadLink, fileName } from '../download-links.ts'
 import { filterUuid, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
@@ -37,10 +39,21 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
           serviceInstanceBackups: body.service_instance_backups,
           trigger: body.trigger,
           lifeSeconds: settings.linkSeconds,
+          createdBy: call.actor.tokenId,
           scope: call.actor.scope,
           now: clock(),
         })
-        return { status: 201, body: download }
+        const link = bundleLink(secrets, call.origin, download.uuid, download.expires_at)
+        return { status: 201, body: { ...download, bundle_url: identities.length > 0 ? link : null } }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/apps/v3/backup-downloads/:uuid/',
+      role: 'operator',
+      async handle({ params, actor }) {
+        await revokeDownload(catalog, params['uuid'] ?? '', actor.scope, clock())
+        return { status: 204 }
       },
     },
     {
@@ -51,12 +64,7 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
         const { filters, page } = parseListQuery({ backup: filterUuid.optional() }, call)
         const filter = { scope: call.actor.scope, downloadId: filters.backup, page }
         const { rows, count } = await listDownloadItems(catalog, filter)
-        return listReply(
-          call,
-          page,
-          count,
-          rows.map((item) => show(item, call.origin)),
-        )
+        return listReply(call, page, count, await Promise.all(rows.map((item) => show(item, call.origin))))
       },
     },
     {
@@ -65,14 +73,14 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
       role: 'operator',
       handle: async ({ params, actor, origin }) => ({
         status: 200,
-        body: show(await getDownloadItem(catalog, params['uuid'] ?? '', actor.scope), origin),
+        body: await show(await getDownloadItem(catalog, params['uuid'] ?? '', actor.scope), origin),
       }),
     },
   ]
 
-  function show(item: DownloadItem, origin: string): Record<string, unknown> {
+  async function show(item: DownloadItem, origin: string): Promise<Record<string, unknown>> {
     const { record } = item
-    const isLocked = record.encodings.includes('age') && identities.length === 0
+    const locked = await lockOf(item, identities)
     return {
       uuid: item.uuid,
       backup: item.download,
@@ -82,8 +90,8 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
       artifact: record.kind,
       ended_at: item.ended_at,
       expires_at: item.expires_at,
-      errors: isLocked ? [lockedError(item)] : [],
-      download_url: isLocked ? null : downloadLink(secrets, origin, item, 'plain'),
+      errors: locked ? [locked] : [],
+      download_url: locked ? null : downloadLink(secrets, origin, item, 'plain'),
       filename: fileName(item, 'plain'),
       size: record.plain_size,
       sha256: record.plain_sha256,
@@ -95,8 +103,14 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
   }
 }
 
-const lockedError = (item: DownloadItem) => ({
-  code: 'KEY_MISSING',
-  message: `${fileName(item, 'plain')} is encrypted and the producer has no key; take stored_url and decrypt it yourself`,
-  remedy: FAILURES.KEY_MISSING.remedy,
-})
+/** Why the producer can't give the plain form; null: it can. */
+async function lockOf({ recipients, record }: DownloadItem, identities: readonly string[]) {
+  if (!record.encodings.includes('age')) return null
+  try {
+    await requireIdentityFor(recipients, identities)
+    return null
+  } catch (thrown) {
+    const { code, message, remedy } = toCofferError(thrown)
+    return { code, message: `${message}; take stored_url and decrypt it yourself`, remedy }
+  }
+}

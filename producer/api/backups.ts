@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { cancelBackup, retryBackup } from '../../shared/catalog/backup-requests.ts'
 import { createBackup, getBackup, listBackups } from '../../shared/catalog/backups.ts'
 import { STATES } from '../../shared/domain/states.ts'
-import { filterUuid, futureTime, notes, uuid } from '../fields.ts'
+import { backupFilter, backupFilters } from '../backup-filters.ts'
+import { filterOf, filterUuid, futureTime, notes, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
 import type { Call, Reply, Route } from '../routes.ts'
@@ -18,7 +19,8 @@ const newBackup = (now: Date) =>
 const Nothing = z.strictObject({})
 const filters = {
   environment: filterUuid.optional(),
-  state: z.enum(STATES, `must be one of ${STATES.join(', ')}`).optional(),
+  state: filterOf(STATES).optional(),
+  ...backupFilters,
 }
 
 export function backupRoutes({ catalog, clock, ringer, settings: { maxTries } }: Producer): Route[] {
@@ -68,6 +70,7 @@ export function backupRoutes({ catalog, clock, ringer, settings: { maxTries } }:
       scope: call.actor.scope,
       environmentId: given.environment,
       state: given.state,
+      ...backupFilter(given),
       page,
     })
     return listReply(call, page, count, rows)

@@ -9,8 +9,9 @@ export function meRoutes(): Route[] {
       handle: ({ actor }) =>
         Promise.resolve({
           status: 200,
-          // Divio's clients read the first three; a token has a name and no address.
+          // Divio's clients read the first four; a token has a name and no address.
           body: {
+            uuid: actor.tokenId,
             email: '',
             first_name: actor.name,
             last_name: '',

@@ -10,11 +10,12 @@ import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
 import type { Call, Reply, Route } from '../routes.ts'
 
-const { name, schedules, retention, expected_within_hours } = PlanDefinition.shape
+const { name, schedules, retention, verification, expected_within_hours } = PlanDefinition.shape
 const Changes = z.strictObject({
   name: name.optional(),
   schedules: schedules.optional(),
   retention: retention.optional(),
+  verification,
   expected_within_hours: expected_within_hours.nullable(),
   confirm: confirm.optional(),
 })
@@ -79,6 +80,7 @@ function changedPlan(plan: PlanView, changes: Omit<z.infer<typeof Changes>, 'con
     name: changes.name ?? plan.name,
     schedules: changes.schedules ?? plan.schedules,
     retention: changes.retention ?? plan.retention,
+    verification: changes.verification ?? plan.verification,
     ...(hours === null ? {} : { expected_within_hours: hours }),
   }
 }

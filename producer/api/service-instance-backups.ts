@@ -1,5 +1,7 @@
 import { getServiceInstanceBackup, listServiceInstanceBackups } from '../../shared/catalog/service-instance-backups.ts'
-import { filterUuid } from '../fields.ts'
+import { STATES } from '../../shared/domain/states.ts'
+import { backupFilter, backupFilters } from '../backup-filters.ts'
+import { filterOf, filterUuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseListQuery } from '../requests.ts'
 import type { Route } from '../routes.ts'
@@ -8,6 +10,8 @@ const filters = {
   backup: filterUuid.optional(),
   environment: filterUuid.optional(),
   service_instance: filterUuid.optional(),
+  state: filterOf(STATES).optional(),
+  ...backupFilters,
 }
 
 export function serviceInstanceBackupRoutes({ catalog }: Producer): Route[] {
@@ -24,6 +28,8 @@ export function serviceInstanceBackupRoutes({ catalog }: Producer): Route[] {
           backupId: given.backup,
           environmentId: given.environment,
           serviceInstanceId: given.service_instance,
+          state: given.state,
+          ...backupFilter(given),
           page,
         })
         return listReply(call, page, count, rows)

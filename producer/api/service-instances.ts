@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { getEnvironment } from '../../shared/catalog/environments.ts'
+import { getOrganisation } from '../../shared/catalog/organisations.ts'
+import type { Scope } from '../../shared/catalog/scope.ts'
 import {
   createServiceInstance,
   deleteServiceInstance,
@@ -51,7 +53,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
         const body = parseBody(NewServiceInstance, call)
         const { scope } = call.actor
         const { uuid: environmentId } = await getEnvironment(catalog, body.environment, scope)
-        await checkConnection(body.type, body.connection, settings)
+        await checkConnection(body.type, body.connection, await policyFor(scope))
         const id = randomUUID()
         const input = {
           id,
@@ -82,7 +84,7 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
         const body = parseBody(Changes, call)
         const { scope } = call.actor
         const { uuid: id, type } = await getServiceInstance(catalog, call.params['uuid'] ?? '', scope)
-        if (body.connection) await checkConnection(type, body.connection, settings)
+        if (body.connection) await checkConnection(type, body.connection, await policyFor(scope))
         const changes = {
           prefix: body.prefix,
           connection: body.connection && encryptConnection(secrets, id, body.connection),
@@ -100,4 +102,9 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
       },
     },
   ]
+
+  async function policyFor({ organisationId: own }: Scope) {
+    const roots = own === null ? null : (await getOrganisation(catalog, own, { organisationId: own })).media_roots
+    return { media: settings.media, organisationRoots: roots }
+  }
 }

@@ -1,7 +1,9 @@
 import { Router, urlencoded, type RequestHandler } from 'express'
+import { writeAudit } from '../../shared/catalog/audit.ts'
 import { listRecentBackups } from '../../shared/catalog/recent-backups.ts'
 import { CofferError } from '../../shared/errors.ts'
-import { actorOf, login, peekActor } from '../auth.ts'
+import { auditBoard } from '../audit.ts'
+import { actorOf, login, loginEntry, originOfRequest, peekActor } from '../auth.ts'
 import { BOARD_PATH, boardRouter } from '../board.ts'
 import type { FailedLogins } from '../failed-logins.ts'
 import type { Producer } from '../producer.ts'
@@ -34,7 +36,7 @@ export function pagesRouter(producer: Producer, failedLogins: FailedLogins): Rou
     .route('/')
     .get(requireLogin, showBackups(producer))
     .all(refuseMethod(['GET']))
-  router.use(BOARD_PATH, requireLogin, boardRouter(producer.queues))
+  router.use(BOARD_PATH, requireLogin, auditBoard(producer), boardRouter(producer.queues))
   return router
 }
 
@@ -45,7 +47,9 @@ function tryLogin(producer: Producer, failedLogins: FailedLogins): RequestHandle
   return async (request, response) => {
     const token: unknown = (request.body as Record<string, unknown> | undefined)?.['token']
     try {
-      const actor = await login(producer, failedLogins, typeof token === 'string' ? token.trim() : '', request.ip ?? '')
+      const origin = originOfRequest(request, response)
+      const actor = await login(producer, failedLogins, typeof token === 'string' ? token.trim() : '', origin)
+      await writeAudit(producer.catalog, loginEntry(actor, origin, producer.clock()))
       openSession(producer, request, response, actor)
       response.redirect(303, '/')
     } catch (error) {
@@ -64,9 +68,9 @@ const requireLogin: RequestHandler = (request, response, next) => {
   else throw new CofferError('UNAUTHENTICATED', `${request.originalUrl.split('?')[0] ?? ''} needs a login at /login`)
 }
 
-function showBackups({ catalog }: Producer): RequestHandler {
+function showBackups({ catalog, clock }: Producer): RequestHandler {
   return async (request, response) => {
     const actor = actorOf(request)
-    response.send(renderBackups(actor, await listRecentBackups(catalog, actor.scope, SHOWN_BACKUPS)))
+    response.send(renderBackups(actor, await listRecentBackups(catalog, actor.scope, SHOWN_BACKUPS), clock()))
   }
 }

@@ -22,6 +22,8 @@ export interface ServiceRequest {
 export interface Services {
   databaseUrl: string
   redisUrl: string
+  /** Where drills may make databases: the private PostgreSQL, by a role that can't enter the catalog. Absent for servers that were given. */
+  drillUrl?: string | undefined
   /** Starts again what was started here and has died. @throws CofferError when that fails */
   revive(): Promise<void>
   /** Stops Redis, then PostgreSQL; leaves servers that were given alone. May run twice. */
@@ -57,7 +59,7 @@ export async function ensureServices(request: ServiceRequest): Promise<Services>
     const revive = async (): Promise<void> => {
       for (const server of started) await server.revive?.()
     }
-    return { databaseUrl: postgres.url, redisUrl: redis.url, revive, stop }
+    return { databaseUrl: postgres.url, redisUrl: redis.url, drillUrl: postgres.drillUrl, revive, stop }
   } catch (error) {
     await stop()
     throw error

@@ -23,6 +23,8 @@ type PostgresSettings = NonNullable<ServerSettings['postgres']>
 
 /** Coffer's role and database. The role is no superuser: what is restored into this server runs with it, too. */
 const OWNER = 'coffer'
+/** Restores for drills, which may be hostile, into databases of its own; it can't enter the catalog. */
+const DRILLER = 'coffer_drill'
 const START_ATTEMPTS = 5
 
 /**
@@ -34,7 +36,8 @@ export async function startPrivatePostgres(place: ServerPlace, binaries: Postgre
   const isMade = clusterMajor(folder) !== undefined
   const known = readServerSettings(place.dataDir).postgres
   if (isMade && known === undefined) throw passwordUnknown(place, folder)
-  let settings = known ?? (await newSettings())
+  let settings = { ...(known ?? (await newSettings())) }
+  const drillPassword = (settings.drillPassword ??= newPassword())
   updateServerSettings(place.dataDir, { postgres: settings })
   if (!isMade) makeCluster(place, binaries, folder, settings.password)
 
@@ -47,12 +50,13 @@ export async function startPrivatePostgres(place: ServerPlace, binaries: Postgre
       updateServerSettings(place.dataDir, { postgres: settings })
     }
   }
-  if (!place.disposable) await ensureOwner(settings)
+  if (!place.disposable) await ensureRoles(settings, drillPassword)
   const url = place.disposable
     ? urlOf(settings, SUPERUSER, settings.password, 'postgres')
     : urlOf(settings, OWNER, settings.ownerPassword, OWNER)
   return {
     url,
+    drillUrl: urlOf(settings, DRILLER, drillPassword, 'postgres'),
     stop: () => stopPrivatePostgres(place),
     revive: () => reviveServer(place, 'postgres', url, () => startPrivatePostgres(place, binaries)),
   }
@@ -119,21 +123,26 @@ async function dataDirectoryAt(settings: PostgresSettings): Promise<string | nul
   }
 }
 
-/** Coffer's role and database are there. May run twice; finishes what a killed start left half-done. */
-async function ensureOwner(settings: PostgresSettings): Promise<void> {
+/** Coffer's roles and database are there. May run twice; finishes what a killed start left half-done. */
+async function ensureRoles(settings: PostgresSettings, drillPassword: string): Promise<void> {
   const client = new Client({ connectionString: urlOf(settings, SUPERUSER, settings.password, 'postgres') })
   await client.connect()
   try {
     const owner = escapeIdentifier(OWNER)
-    const { rowCount: roles } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [OWNER])
-    if (roles === 0) {
-      await client.query(`CREATE ROLE ${owner} LOGIN CREATEDB PASSWORD ${escapeLiteral(settings.ownerPassword)}`)
-    }
+    await ensureRole(client, OWNER, settings.ownerPassword)
+    await ensureRole(client, DRILLER, drillPassword)
     const { rowCount: databases } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [OWNER])
     if (databases === 0) await client.query(`CREATE DATABASE ${owner} OWNER ${owner}`)
+    await client.query(`REVOKE CONNECT ON DATABASE ${owner} FROM PUBLIC`)
   } finally {
     await client.end()
   }
+}
+
+async function ensureRole(client: Client, name: string, password: string): Promise<void> {
+  const { rowCount: roles } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name])
+  if (roles !== 0) return
+  await client.query(`CREATE ROLE ${escapeIdentifier(name)} LOGIN CREATEDB PASSWORD ${escapeLiteral(password)}`)
 }
 
 function urlOf(settings: PostgresSettings, user: string, password: string, database: string): string {

@@ -21,6 +21,8 @@ export interface ServerPlace {
 }
 
 export interface RunningServer {
+  /** Of a private PostgreSQL: for drills. */
+  drillUrl?: string
   url: string
   stop(): Promise<void>
   /**

@@ -15,7 +15,15 @@ export type RunRecord = z.infer<typeof RunRecord>
 /** What the private servers keep between runs. Holds their passwords. */
 const ServerSettings = z.object({
   folder: z.string().optional(),
-  postgres: z.object({ password: z.string(), ownerPassword: z.string(), port: z.number() }).optional(),
+  postgres: z
+    .object({
+      password: z.string(),
+      ownerPassword: z.string(),
+      /** Absent in what was made before there were drills. */
+      drillPassword: z.string().optional(),
+      port: z.number(),
+    })
+    .optional(),
   redis: z.object({ password: z.string(), port: z.number() }).optional(),
   dockerPassword: z.string().optional(),
 })

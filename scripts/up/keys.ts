@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { CofferError } from '../../shared/errors.ts'
+import { recipientsOf } from '../../shared/identities.ts'
+import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { writePrivateFile } from '../services/run-record.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -16,11 +17,15 @@ export interface Keys {
   tokenFile: string | null
 }
 
-/** The secrets that were given, and for the others those of the data folder, which are generated when they are missing. */
-export async function openKeys(dataDir: string, given: Environment): Promise<Keys> {
+/**
+ * The secrets that were given, and for the others those of the data folder, which are generated when they are missing. New backups are
+ * written for the last identity of the file; the ones before it read what was written for them.
+ * @param addsIdentity a new one is added to the file first
+ */
+export async function openKeys(dataDir: string, given: Environment, addsIdentity = false): Promise<Keys> {
   const secretFile = join(dataDir, 'secret-key')
   const tokenFile = join(dataDir, 'admin-token')
-  const age = await openAgeKeys(join(dataDir, 'age-identity.txt'), given)
+  const age = await openAgeKeys(join(dataDir, 'age-identity.txt'), given, addsIdentity)
   return {
     env: {
       COFFER_SECRET_KEY: given.COFFER_SECRET_KEY ?? secretIn(secretFile, 'base64'),
@@ -38,28 +43,38 @@ export async function openKeys(dataDir: string, given: Environment): Promise<Key
 async function openAgeKeys(
   ownFile: string,
   given: Environment,
+  addsIdentity: boolean,
 ): Promise<{ COFFER_AGE_RECIPIENTS: string; COFFER_AGE_IDENTITY_FILE?: string }> {
   const file = given.COFFER_AGE_IDENTITY_FILE ?? ownFile
+  if (addsIdentity && (file !== ownFile || given.COFFER_AGE_RECIPIENTS !== undefined))
+    throw new CofferError(
+      'CONFIG_INVALID',
+      '--new-key is for keys that up keeps: COFFER_AGE_IDENTITY_FILE or COFFER_AGE_RECIPIENTS is given, so change those',
+    )
   if (given.COFFER_AGE_RECIPIENTS !== undefined) {
     return {
       COFFER_AGE_RECIPIENTS: given.COFFER_AGE_RECIPIENTS,
       ...(existsSync(file) ? { COFFER_AGE_IDENTITY_FILE: file } : {}),
     }
   }
-  if (file === ownFile && !existsSync(file)) {
-    const identity = await generateX25519Identity()
-    const comment = `# created by npm run up\n# public key: ${await identityToRecipient(identity)}`
-    writePrivateFile(file, `${comment}\n${identity}`)
-  }
-  return { COFFER_AGE_RECIPIENTS: await recipientsOf(file), COFFER_AGE_IDENTITY_FILE: file }
+  if (file === ownFile && (addsIdentity || !existsSync(file))) await addIdentity(file)
+  return { COFFER_AGE_RECIPIENTS: await newestRecipientOf(file), COFFER_AGE_IDENTITY_FILE: file }
 }
 
-async function recipientsOf(identityFile: string): Promise<string> {
-  const identities = readGiven(identityFile).match(/^AGE-SECRET-KEY-1\S+$/gm) ?? []
-  if (identities.length === 0) {
+async function addIdentity(file: string): Promise<void> {
+  const before = existsSync(file) ? `${readFileSync(file, 'utf8').trimEnd()}\n` : ''
+  const { identity, recipient } = await generateIdentity()
+  writePrivateFile(file, `${before}# created by npm run up\n# public key: ${recipient}\n${identity}`)
+}
+
+async function newestRecipientOf(identityFile: string): Promise<string> {
+  const newest = readGiven(identityFile)
+    .match(/^AGE-SECRET-KEY-1\S+$/gm)
+    ?.at(-1)
+  if (newest === undefined) {
     throw new CofferError('CONFIG_INVALID', `${identityFile} holds no line that begins with AGE-SECRET-KEY-1`)
   }
-  return (await Promise.all(identities.map(identityToRecipient))).join(',')
+  return (await recipientsOf([newest])).join(',')
 }
 
 function readGiven(file: string): string {

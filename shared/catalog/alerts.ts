@@ -3,7 +3,20 @@ import type { Scope } from './scope.ts'
 
 /** What an alert is about. `subject` names the thing by id, so that one thing raises one alert. */
 export interface Alert {
-  kind: 'overdue' | 'suspect' | 'missed' | 'prune-stopped' | 'prune-failed' | 'lost'
+  kind:
+    | 'overdue'
+    | 'suspect'
+    | 'missed'
+    | 'prune-stopped'
+    | 'prune-failed'
+    | 'lost'
+    | 'corrupt'
+    | 'verify-unreadable'
+    | 'verify-failed'
+    | 'verify-overdue'
+    | 'drill-failed'
+    | 'drill-overdue'
+    | 'keys'
   subject: string
   environmentId: string | null
   message: string

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { localDate } from '../domain/local-time.ts'
 import { policyClassOf, type Outcome, type State, type Trigger } from '../domain/states.ts'
+import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
+import { countUpTo } from './counting.ts'
 import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups } from './outbox.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
@@ -28,19 +30,33 @@ export interface BackupView {
   /** Deleted by hand: until then it can be undone. */
   delete_after: Date | null
   delete_reason: string | null
+  /** What was verified of all its sealed parts: the weakest of their levels, and the earliest of their times. */
+  verified: { level: VerificationLevel; at: string } | null
+  /** Ids of the service-instance backups that are corrupt. */
+  corrupt: string[]
 }
+
+const LEVELS = `ARRAY['metadata', 'checksum', 'drill']`
+const SEALED = `success IN ('SUCCESS', 'PARTIAL')`
+
+/** Of the service-instance backups of a group. */
+export const VERIFIED_OF_ALL = `
+  CASE WHEN bool_and(verified_at IS NOT NULL) FILTER (WHERE ${SEALED})
+       THEN jsonb_build_object('level', (${LEVELS})[min(array_position(${LEVELS}, verified_level)) FILTER (WHERE ${SEALED})],
+                               'at', min(verified_at) FILTER (WHERE ${SEALED})) END`
 
 const VIEW = `
   SELECT b.id AS uuid, b.environment_id AS environment, b.state, b.success, b.trigger, b.notes,
          s.ids AS service_instance_backups, s.size, b.created_at, b.ended_at, b.scheduled_for_deletion_at,
-         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason,
+         s.labels, b.due_at, b.late, b.delete_after, b.delete_reason, s.corrupt, s.verified,
          CASE WHEN b.held_at IS NULL THEN NULL
               ELSE jsonb_build_object('reason', b.hold_reason, 'by', b.held_by, 'at', b.held_at) END AS hold
     FROM backups b
     JOIN environments e ON e.id = b.environment_id
     JOIN applications a ON a.id = e.application_id
    CROSS JOIN LATERAL (SELECT coalesce(array_agg(id ORDER BY queued_at, id), '{}') AS ids, sum(stored_size)::bigint AS size,
-                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels
+                              coalesce(array_agg(DISTINCT label) FILTER (WHERE label IS NOT NULL), '{}') AS labels,
+                              coalesce(array_agg(id ORDER BY id) FILTER (WHERE corrupt_at IS NOT NULL), '{}') AS corrupt, ${VERIFIED_OF_ALL} AS verified
                          FROM service_instance_backups WHERE backup_id = b.id) s`
 
 export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {
@@ -58,25 +74,43 @@ export interface BackupFilter {
   scope: Scope
   environmentId?: string | undefined
   state?: string | undefined
+  success?: string | undefined
+  trigger?: string | undefined
+  createdAfter?: Date | undefined
+  createdBefore?: Date | undefined
+  /** Of one of its service-instance backups. */
+  label?: string | undefined
+  serviceType?: string | undefined
   page: Page
 }
 
+const FILTERS = `($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR b.environment_id = $2)
+    AND ($3::text IS NULL OR b.state = $3) AND ($4::text IS NULL OR b.success = $4) AND ($5::text IS NULL OR b.trigger = $5)
+    AND ($6::timestamptz IS NULL OR b.created_at > $6) AND ($7::timestamptz IS NULL OR b.created_at < $7)
+    AND (coalesce($8::text, $9) IS NULL
+         OR EXISTS (SELECT 1 FROM service_instance_backups f JOIN service_instances si ON si.id = f.service_instance_id
+                     WHERE f.backup_id = b.id AND ($8 IS NULL OR f.label = $8) AND ($9::text IS NULL OR si.type = $9)))`
+
 /** Newest first. */
 export async function listBackups(db: Db, filter: BackupFilter): Promise<{ rows: BackupView[]; count: number }> {
-  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1)
-      AND ($2::uuid IS NULL OR b.environment_id = $2) AND ($3::text IS NULL OR b.state = $3)`
-  const values = [filter.scope.organisationId, filter.environmentId ?? null, filter.state ?? null]
-  const rows = await db.query<BackupView>(`${VIEW} ${where} ORDER BY b.created_at DESC, b.id LIMIT $4 OFFSET $5`, [
-    ...values,
-    filter.page.limit,
-    filter.page.offset,
-  ])
-  const [total] = await db.query<{ count: number }>(
-    `SELECT count(*) FROM backups b JOIN environments e ON e.id = b.environment_id
-       JOIN applications a ON a.id = e.application_id ${where}`,
-    values,
+  const values = [
+    filter.scope.organisationId,
+    filter.environmentId ?? null,
+    filter.state ?? null,
+    filter.success ?? null,
+    filter.trigger ?? null,
+    filter.createdAfter ?? null,
+    filter.createdBefore ?? null,
+    filter.label ?? null,
+    filter.serviceType ?? null,
+  ]
+  const rows = await db.query<BackupView>(
+    `${VIEW} WHERE ${FILTERS} ORDER BY b.created_at DESC, b.id LIMIT $10 OFFSET $11`,
+    [...values, filter.page.limit, filter.page.offset],
   )
-  return { rows, count: total?.count ?? 0 }
+  const counted = `SELECT 1 FROM backups b JOIN environments e ON e.id = b.environment_id
+      JOIN applications a ON a.id = e.application_id WHERE ${FILTERS}`
+  return { rows, count: await countUpTo(db, counted, values, filter.page) }
 }
 
 export interface NewBackup {
@@ -125,9 +159,11 @@ export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
     ],
   )
   const siblings = await tx.query<{ id: string }>(
-    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at)
-     SELECT gen_random_uuid(), $1, service, $3, $4 FROM unnest($2::uuid[]) AS service RETURNING id`,
-    [id, services, input.maxTries, now],
+    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at, not_before)
+     SELECT gen_random_uuid(), $1, service, $3, $4, CASE WHEN $5 THEN 'infinity' ELSE now() END
+       FROM unnest($2::uuid[]) AS service RETURNING id`,
+    // An upload has nothing to take until its bytes are there.
+    [id, services, input.maxTries, now, input.trigger === 'UPLOAD'],
   )
   await ringServiceInstanceBackups(
     tx,

@@ -1,6 +1,7 @@
 import { resolveAlert } from './alerts.ts'
 import type { Catalog, Db } from './database.ts'
 import { IS_READ } from './retention.ts'
+import { metadataOf } from './verification-results.ts'
 
 /** A service-instance backup whose objects are to go. `keyPrefix` null: it never had any. */
 export interface Deletion {
@@ -22,8 +23,9 @@ export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]
     environmentId,
   ])
 
-const GOOD = (alias: string) =>
-  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL
+/** That a service-instance backup is good: `standing()` in SQL. */
+export const GOOD = (alias: string) =>
+  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL AND ${alias}.unverified_at IS NULL
    AND (${alias}.suspect_reason IS NULL OR ${alias}.suspect_cleared_at IS NOT NULL)`
 
 /** A good one that is not temporary and that nobody insisted on needs a newer good one that stays. */
@@ -32,9 +34,12 @@ const HAS_HEIR = `(NOT (${GOOD('s')}) OR b.policy_class = 'temporary' OR (b.dele
               WHERE n.service_instance_id = s.service_instance_id AND ${GOOD('n')} AND p.policy_class <> 'temporary'
                 AND (coalesce(p.due_at, p.created_at), n.id) > (coalesce(b.due_at, b.created_at), s.id)))`
 
+/** What is corrupt is in quarantine until a person deletes it. */
+const IS_RELEASED = '(s.corrupt_at IS NULL OR b.delete_requested_at IS NOT NULL)'
+
 /**
  * COMPLETED → DELETING, from where there is no way back. What a plan has decided is asked again here, since it may have changed meanwhile:
- * null when it is held, read, run again or the newest good one now.
+ * null when it is held, read, run again, corrupt or the newest good one now.
  */
 export async function beginDeletion(
   catalog: Catalog,
@@ -50,6 +55,7 @@ export async function beginDeletion(
     const [begun] = await tx.query<{ backup_id: string }>(
       `UPDATE service_instance_backups s SET state = 'DELETING', delete_reason = $2 FROM backups b
         WHERE s.id = $1 AND b.id = s.backup_id AND s.state = 'COMPLETED' AND b.held_at IS NULL AND NOT ${IS_READ} AND ${HAS_HEIR}
+          AND ${IS_RELEASED}
        RETURNING s.backup_id`,
       [id, reason],
     )
@@ -63,6 +69,8 @@ export async function beginDeletion(
     return deletion ?? null
   })
 }
+
+const DELETED_RESOLVES = ['prune-failed', 'lost', 'suspect', 'corrupt', 'verify-unreadable', 'verify-failed'] as const
 
 /** DELETING → DELETED, and the backup with its last part. Call only when its objects are confirmed to be gone. May run twice. */
 export async function finishDeletion(catalog: Catalog, id: string, now: Date): Promise<void> {
@@ -80,6 +88,7 @@ export async function finishDeletion(catalog: Catalog, id: string, now: Date): P
          SELECT 1 FROM service_instance_backups s WHERE s.backup_id = b.id AND s.state <> 'DELETED')`,
       [parent?.id, now],
     )
-    for (const kind of ['prune-failed', 'lost', 'suspect'] as const) await resolveAlert(tx, { kind, subject: id }, now)
+    for (const kind of DELETED_RESOLVES) await resolveAlert(tx, { kind, subject: id }, now)
+    await resolveAlert(tx, { kind: 'verify-failed', subject: metadataOf(id) }, now)
   })
 }

@@ -5,6 +5,7 @@ import { CofferError } from '../errors.ts'
 import { getBackup } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
+import { quarantined } from './service-instance-backups.ts'
 
 /** How much longer than its links a download keeps its backup from being deleted, so that a stream that has begun can end. */
 const GRACE_SECONDS = 600
@@ -29,8 +30,12 @@ export interface DownloadItem {
   backup_created_at: Date
   store: string
   record: ArtifactRecord
+  /** The public keys that can read it, as its manifest says. */
+  recipients: string[]
   ended_at: Date
   expires_at: Date
+  /** Whose link it is. */
+  made_by: { token: string | null; name: string | null; organisation: string }
 }
 
 const FROM = `
@@ -46,7 +51,10 @@ const FROM = `
 const ITEM = `
   SELECT d.id AS uuid, d.download_id AS download, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
          si.prefix, a.slug AS application, e.slug AS environment, b.created_at AS backup_created_at, s.store_id AS store, t.record,
-         d.ended_at, w.expires_at ${FROM}`
+         coalesce(s.recipients, '{}') AS recipients,
+         d.ended_at, w.expires_at,
+         (SELECT jsonb_build_object('token', w.created_by, 'name', max(name), 'organisation', a.organisation_id)
+            FROM tokens WHERE id = w.created_by) AS made_by ${FROM}`
 
 export interface NewDownload {
   backupId: string
@@ -54,6 +62,8 @@ export interface NewDownload {
   serviceInstanceBackups?: readonly string[] | undefined
   trigger: string
   lifeSeconds: number
+  /** The id of a token, which the audit log names when the links are read. */
+  createdBy: string | null
   scope: Scope
   now: Date
 }
@@ -69,8 +79,8 @@ export function createDownload(catalog: Catalog, input: NewDownload): Promise<Do
     const id = randomUUID()
     const expiresAt = new Date(input.now.getTime() + input.lifeSeconds * 1000)
     await tx.query(
-      'INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)',
-      [id, input.backupId, input.trigger, input.now, expiresAt],
+      'INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)',
+      [id, input.backupId, input.trigger, input.now, expiresAt, input.createdBy],
     )
     await tx.query(
       `INSERT INTO download_service_instances (id, download_id, service_instance_backup_id, artifact_id, ended_at)
@@ -98,6 +108,7 @@ interface Part {
   id: string
   state: string
   success: Outcome | null
+  corrupt: boolean
 }
 
 const isReadable = ({ state, success }: Part) =>
@@ -106,11 +117,13 @@ const isReadable = ({ state, success }: Part) =>
 /** Locked, so that none begins to be deleted between this look and the lease. */
 async function lockReadable(tx: Db, { backupId, serviceInstanceBackups: wanted }: NewDownload): Promise<string[]> {
   const parts = await tx.query<Part>(
-    'SELECT id, state, success FROM service_instance_backups WHERE backup_id = $1 ORDER BY id FOR SHARE',
+    'SELECT id, state, success, corrupt_at IS NOT NULL AS corrupt FROM service_instance_backups WHERE backup_id = $1 ORDER BY id FOR SHARE',
     [backupId],
   )
   if (wanted === undefined) {
-    const readable = parts.filter(isReadable).map((part) => part.id)
+    const readable = parts.filter((part) => isReadable(part) && !part.corrupt).map((part) => part.id)
+    const spoilt = parts.find((part) => part.corrupt)
+    if (readable.length === 0 && spoilt) throw quarantined(spoilt.id)
     if (readable.length === 0) throw new CofferError('CONFLICT', `backup ${backupId} has nothing that can be read`)
     return readable
   }
@@ -122,6 +135,7 @@ async function lockReadable(tx: Db, { backupId, serviceInstanceBackups: wanted }
         'CONFLICT',
         `service-instance backup ${id} can't be read: it is ${[part.state, part.success].filter(Boolean).join(', ')}`,
       )
+    if (part.corrupt) throw quarantined(part.id)
     return part.id
   })
 }
@@ -145,6 +159,46 @@ export async function listDownloadItems(
   )
   const [total] = await db.query<{ count: number }>(`SELECT count(*) ${FROM} ${where}`, values)
   return { rows, count: total?.count ?? 0 }
+}
+
+/** Everything of a download, and the manifest of each service-instance backup. For who has its link. @throws NOT_FOUND */
+export async function getBundle(
+  db: Db,
+  id: string,
+): Promise<{ items: DownloadItem[]; manifests: Map<string, string>; expiresAt: Date }> {
+  const items = isUuid(id)
+    ? await db.query<DownloadItem>(
+        `${ITEM} WHERE d.download_id = $1 ORDER BY si.type, si.prefix, s.id, t.kind = 'file-list', d.id`,
+        [id],
+      )
+    : []
+  const [first] = items
+  if (!first) throw new CofferError('NOT_FOUND', `there is no download ${id}`)
+  const manifests = await db.query<{ id: string; manifest: string }>(
+    'SELECT id, manifest FROM service_instance_backups WHERE id = ANY($1::uuid[]) AND manifest IS NOT NULL',
+    [items.map((item) => item.service_instance_backup)],
+  )
+  return {
+    items,
+    manifests: new Map(manifests.map((row) => [row.id, row.manifest])),
+    expiresAt: first.expires_at,
+  }
+}
+
+/** Its links work no more, and it keeps its backup from being deleted no longer. May run twice. @throws NOT_FOUND */
+export function revokeDownload(catalog: Catalog, id: string, scope: Scope, now: Date): Promise<void> {
+  return catalog.transaction(async (tx) => {
+    const [revoked] = isUuid(id)
+      ? await tx.query(
+          `UPDATE downloads w SET expires_at = least(w.expires_at, $3)
+             FROM backups b JOIN environments e ON e.id = b.environment_id JOIN applications a ON a.id = e.application_id
+            WHERE w.id = $1 AND b.id = w.backup_id AND ($2::uuid IS NULL OR a.organisation_id = $2) RETURNING w.id`,
+          [id, scope.organisationId, now],
+        )
+      : []
+    if (!revoked) throw new CofferError('NOT_FOUND', `there is no download ${id}`)
+    await tx.query(`DELETE FROM leases WHERE kind = 'read' AND owner = $1`, [`download ${id}`])
+  })
 }
 
 export async function getDownloadItem(db: Db, id: string, scope: Scope): Promise<DownloadItem> {

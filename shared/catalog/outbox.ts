@@ -3,20 +3,21 @@ import type { Catalog, Db } from './database.ts'
 
 const BATCH = 100
 
-/** Names a job for those who read Bull Board: the service instance, as the command line names it. */
-const JOB_NAME = `a.slug || '/' || e.slug || ':' || si.prefix`
+/** Names a job for those who read Bull Board. */
+const JOB_NAME = `e.slug || ' · ' || a.slug || ' · ' || si.prefix`
 
-/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. */
+/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. Uploads that wait for their bytes have none. */
 export async function ringServiceInstanceBackups(tx: Db, ids: readonly string[]): Promise<void> {
   await tx.query(
     `INSERT INTO outbox (queue, job_id, name, data, not_before)
-     SELECT CASE si.type WHEN 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
+     SELECT CASE WHEN b.trigger = 'UPLOAD' THEN 'transfer' WHEN si.type = 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
             jsonb_build_object('id', s.id, 'attempt', s.attempt + 1), s.not_before
        FROM service_instance_backups s
+       JOIN backups b ON b.id = s.backup_id
        JOIN service_instances si ON si.id = s.service_instance_id
        JOIN environments e ON e.id = si.environment_id
        JOIN applications a ON a.id = e.application_id
-      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED'`,
+      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED' AND s.not_before < 'infinity'`,
     [ids],
   )
 }
@@ -30,6 +31,20 @@ export async function ringServiceInstanceRestores(tx: Db, ids: readonly string[]
        JOIN environments e ON e.id = si.environment_id
        JOIN applications a ON a.id = e.application_id
       WHERE r.id = ANY($1::uuid[]) AND r.state = 'QUEUED'`,
+    [ids],
+  )
+}
+
+export async function ringVerifications(tx: Db, ids: readonly string[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (queue, job_id, name, data)
+     SELECT 'verify', v.id || '-' || v.attempt + 1, a.slug || '/' || e.slug || coalesce(':' || si.prefix, '') || ' · ' || v.level,
+            jsonb_build_object('id', v.id, 'attempt', v.attempt + 1)
+       FROM verifications v
+       JOIN environments e ON e.id = v.environment_id
+       JOIN applications a ON a.id = e.application_id
+       LEFT JOIN service_instances si ON si.id = v.service_instance_id
+      WHERE v.id = ANY($1::uuid[]) AND v.state = 'QUEUED' ORDER BY v.queued_at, v.id`,
     [ids],
   )
 }
@@ -85,5 +100,21 @@ export async function ringBackupsDue(catalog: Catalog): Promise<number> {
       backups.map((row) => row.id),
     )
     return backups.length
+  })
+}
+
+/** The same for verifications. */
+export async function ringVerificationsDue(catalog: Catalog): Promise<number> {
+  return catalog.transaction(async (tx) => {
+    const verifications = await tx.query<{ id: string }>(
+      `SELECT v.id FROM verifications v
+        WHERE v.state = 'QUEUED' AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = v.id || '-' || v.attempt + 1)
+        ORDER BY v.queued_at, v.id LIMIT 1000`,
+    )
+    await ringVerifications(
+      tx,
+      verifications.map((row) => row.id),
+    )
+    return verifications.length
   })
 }

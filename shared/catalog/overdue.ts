@@ -26,7 +26,7 @@ const OVERDUE = `
         SELECT coalesce(b.due_at, b.created_at) AS at
           FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
          WHERE s.service_instance_id = i.id AND s.state = 'COMPLETED' AND s.success = 'SUCCESS'
-           AND s.corrupt_at IS NULL AND s.lost_at IS NULL AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL)
+           AND s.corrupt_at IS NULL AND s.lost_at IS NULL AND s.unverified_at IS NULL AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL)
            AND b.policy_class IN ('scheduled', 'on_demand')
          ORDER BY s.ended_at DESC LIMIT 1) good ON true
      WHERE e.deleted_at IS NULL AND a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.organisation_id = $1)

@@ -2,21 +2,23 @@ import { randomUUID } from 'node:crypto'
 import type { PlanDefinition } from '../domain/plan.ts'
 import { DEFAULT_POLICY, RetentionPolicy } from '../domain/retention/policy.ts'
 import { SHIPPED_PLANS } from '../domain/shipped-plans.ts'
+import { DEFAULT_VERIFICATION, type VerificationPolicy } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
 import { cronProblem } from '../schedules/due-times.ts'
 import { violatedConstraint, type Catalog, type Db } from './database.ts'
 import { syncSchedulesOfPlan } from './schedules.ts'
 import { isUuid, type Page } from './scope.ts'
 
-export interface PlanView extends Omit<PlanDefinition, 'expected_within_hours'> {
+export interface PlanView extends Omit<PlanDefinition, 'verification' | 'expected_within_hours'> {
   uuid: string
+  verification: VerificationPolicy
   expected_within_hours: number | null
   /** Came with Coffer. It can be changed, not deleted. */
   is_shipped: boolean
   created_at: Date
 }
 
-const VIEW = `SELECT id AS uuid, slug, name, schedules, policies AS retention, expected_within_hours, is_shipped, created_at
+const VIEW = `SELECT id AS uuid, slug, name, schedules, policies AS retention, verification, expected_within_hours, is_shipped, created_at
                 FROM plans`
 
 /** Makes the shipped plans that aren't there. What an operator has made of them stays. May run twice, also at the same time. */
@@ -61,7 +63,8 @@ export async function createPlan(catalog: Catalog, definition: PlanDefinition, n
   const id = randomUUID()
   await guardSlug(definition, () =>
     catalog.query(
-      `INSERT INTO plans (id, slug, name, schedules, policies, expected_within_hours, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+      `INSERT INTO plans (id, slug, name, schedules, policies, verification, expected_within_hours, created_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
       [id, ...columnsOf(definition), now],
     ),
   )
@@ -83,7 +86,8 @@ export async function updatePlan(
     catalog.transaction(async (tx) => {
       const { uuid } = await getPlan(tx, id)
       await tx.query(
-        `UPDATE plans SET slug = $2, name = $3, schedules = $4, policies = $5, expected_within_hours = $6 WHERE id = $1`,
+        `UPDATE plans SET slug = $2, name = $3, schedules = $4, policies = $5, verification = $6, expected_within_hours = $7
+          WHERE id = $1`,
         [uuid, ...columnsOf(definition)],
       )
       await syncSchedulesOfPlan(tx, uuid, now)
@@ -126,11 +130,19 @@ export async function policyOf(db: Db, environmentId: string): Promise<Retention
   throw new CofferError('PLAN_INVALID', `the plan ${plan.slug} has no valid retention policy: ${problems.join('; ')}`)
 }
 
-const columnsOf = ({ slug, name, schedules, retention, expected_within_hours: hours }: PlanDefinition) => [
+const columnsOf = ({
+  slug,
+  name,
+  schedules,
+  retention,
+  verification,
+  expected_within_hours: hours,
+}: PlanDefinition) => [
   slug,
   name,
   JSON.stringify(schedules),
   JSON.stringify(retention),
+  JSON.stringify(verification ?? DEFAULT_VERIFICATION),
   hours ?? null,
 ]
 

@@ -32,15 +32,17 @@ export async function recordPruned(db: Db, environmentId: string, now: Date): Pr
 
 /** Nothing of this environment is pruned from now on, until a person allows it. */
 export async function stopPruning(catalog: Catalog, environmentId: string, reason: string, now: Date): Promise<void> {
-  await catalog.transaction(async (tx) => {
-    await tx.query('UPDATE environments SET pruning_stopped_reason = $2, pruning_stopped_at = $3 WHERE id = $1', [
-      environmentId,
-      reason,
-      now,
-    ])
-    const message = `pruning has stopped: ${reason}`
-    await raiseAlert(tx, { kind: 'prune-stopped', subject: environmentId, environmentId, message }, now)
-  })
+  await catalog.transaction((tx) => stopPruningIn(tx, environmentId, reason, now))
+}
+
+/** The same in a transaction of the caller. A permission that was given earlier does not count any more. */
+export async function stopPruningIn(tx: Db, environmentId: string, reason: string, now: Date): Promise<void> {
+  await tx.query(
+    `UPDATE environments SET pruning_stopped_reason = $2, pruning_stopped_at = $3, pruning_allowed_at = NULL WHERE id = $1`,
+    [environmentId, reason, now],
+  )
+  const message = `pruning has stopped: ${reason}`
+  await raiseAlert(tx, { kind: 'prune-stopped', subject: environmentId, environmentId, message }, now)
 }
 
 /**

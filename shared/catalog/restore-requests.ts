@@ -10,6 +10,7 @@ import { ringAfterRestore } from './restore-bells.ts'
 import { closeRestore } from './restore-ends.ts'
 import { getRestore, type RestoreView } from './restores.ts'
 import { isUuid, type Scope } from './scope.ts'
+import { quarantined } from './service-instance-backups.ts'
 
 const EVERYTHING: Selection = { schemas: [], tables: [], paths: [] }
 
@@ -77,14 +78,15 @@ interface ReadablePart {
   type: ServiceType
   state: string
   success: Outcome | null
+  corrupt: boolean
 }
 
 /** Locked, so that it does not begin to be deleted between this look and the restore that names it. */
 async function readablePart(tx: Db, { backupId }: NewRestore, id: string): Promise<ReadablePart> {
   const [part] = isUuid(id)
     ? await tx.query<ReadablePart>(
-        `SELECT s.service_instance_id, si.type, s.state, s.success FROM service_instance_backups s
-           JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1 AND s.backup_id = $2 FOR SHARE OF s`,
+        `SELECT s.service_instance_id, si.type, s.state, s.success, s.corrupt_at IS NOT NULL AS corrupt
+           FROM service_instance_backups s JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1 AND s.backup_id = $2 FOR SHARE OF s`,
         [id, backupId],
       )
     : []
@@ -94,6 +96,7 @@ async function readablePart(tx: Db, { backupId }: NewRestore, id: string): Promi
       'CONFLICT',
       `service-instance backup ${id} can't be restored: it is ${part.success ?? part.state}`,
     )
+  if (part.corrupt) throw quarantined(id)
   return part
 }
 

@@ -26,7 +26,8 @@ export interface ClaimedRestore {
     environmentId: string
     /** `application/environment` */
     name: string
-    connection: Buffer
+    /** null: it was found by a rebuild, and nobody has given it yet. */
+    connection: Buffer | null
     /** The backup is of this very service instance. */
     isOrigin: boolean
     isDeleted: boolean

@@ -27,7 +27,7 @@ export interface InstanceBackups {
   backups: RetentionRow[]
 }
 
-type Loaded = Omit<RetentionRow, 'standing' | 'siblingsGood'> &
+type Loaded = Omit<RetentionRow, 'standing' | 'siblingsGood' | 'quarantined'> &
   Omit<InstanceBackups, 'backups'> & {
     state: State
     corrupt: boolean
@@ -42,7 +42,7 @@ export async function loadRetention(db: Db, environmentId: string): Promise<Inst
     `SELECT s.id, s.backup_id AS "backupId", s.service_instance_id AS "serviceInstance", si.type AS "serviceType", si.prefix,
             b.policy_class AS "policyClass", s.state, s.success, s.label, s.corrupt_at IS NOT NULL AS corrupt,
             s.lost_at IS NOT NULL AS lost, s.suspect_reason IS NOT NULL AND s.suspect_cleared_at IS NULL AS suspect,
-            greatest(s.corrupt_at, s.lost_at) AS "badSince", coalesce(b.due_at, b.created_at) AS at, s.ended_at AS "sealedAt",
+            greatest(s.corrupt_at, s.lost_at) AS "badSince", s.unverified_at IS NOT NULL AS unverified, coalesce(b.due_at, b.created_at) AS at, s.ended_at AS "sealedAt",
             b.bucket_date AS "bucketDate",
             to_char(coalesce(b.due_at, b.created_at) AT TIME ZONE e.timezone, 'YYYY-MM-DD"T"HH24') AS "localHour",
             b.held_at IS NOT NULL AS held, ${IS_READ} AS leased, b.state IN ('QUEUED', 'RUNNING') AS running,
@@ -65,7 +65,11 @@ export async function loadRetention(db: Db, environmentId: string): Promise<Inst
   return [...Map.groupBy(judged, (row) => row.serviceInstance).values()].map((ofInstance) => ({
     ...describeInstance(ofInstance[0]),
     backups: ofInstance
-      .map((row) => ({ ...row, siblingsGood: good.get(row.backupId)?.length === row.siblings }))
+      .map((row) => ({
+        ...row,
+        quarantined: row.corrupt,
+        siblingsGood: good.get(row.backupId)?.length === row.siblings,
+      }))
       .sort(newestFirst),
   }))
 }

@@ -112,5 +112,14 @@ export async function ringNext(tx: Db, siblingId: string): Promise<void> {
   )
 }
 
+/** Ends a QUEUED one that can't begin any more. The caller holds the parent's lock. */
+export async function failQueued(tx: Db, id: string, error: RunError, now: Date): Promise<void> {
+  await tx.query('UPDATE service_instance_backups SET errors = errors || $2::jsonb WHERE id = $1', [
+    id,
+    JSON.stringify([error]),
+  ])
+  await complete(tx, id, 'FAILURE', now)
+}
+
 /** Ends a QUEUED one by a cancel. The caller holds the parent's lock. */
 export const cancelQueued = (tx: Db, id: string, now: Date): Promise<void> => complete(tx, id, 'CANCELLED', now)

@@ -28,7 +28,7 @@ export interface ClaimedRun {
     notes: string
     created_at: Date
   }
-  serviceInstance: { id: string; type: ServiceType; prefix: string; connection: Buffer }
+  serviceInstance: { id: string; type: ServiceType; prefix: string; connection: Buffer | null }
   store: { id: string; url: string; region: string }
   /** Ends with '/'. Every object of this attempt lies under it. */
   keyPrefix: string
@@ -128,7 +128,7 @@ type RunRow = Omit<
   started_at: Date
   scheduled_for_deletion_at: Date | null
   service_instance: { id: string; type: ServiceType; prefix: string }
-  connection: Buffer
+  connection: Buffer | null
 }
 
 const RUN = `

@@ -39,7 +39,8 @@ export async function beginSeal(
       intent.artifacts.reduce((total, record) => total + record[size], 0)
     await tx.query(
       `UPDATE service_instance_backups
-          SET state = 'SEALING', manifest = $2, plain_size = $3, stored_size = $4, files = $5, warnings = $6, taken_at = $7
+          SET state = 'SEALING', manifest = $2, plain_size = $3, stored_size = $4, files = $5, warnings = $6, taken_at = $7,
+              recipients = ARRAY(SELECT jsonb_array_elements_text($2::text::jsonb->'recipients'))
         WHERE id = $1`,
       [
         fence.id,

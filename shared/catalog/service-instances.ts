@@ -9,15 +9,15 @@ export interface ServiceInstanceView {
   environment: string
   type: ServiceType
   prefix: string
-  /** Of Divio's API; one that is registered is there. */
-  service_status: 'PROVISIONED'
+  /** Of Divio's API; one that is registered is there. The connection is missing after the catalog was rebuilt, until it is given again. */
+  service_status: 'PROVISIONED' | 'CONNECTION_MISSING'
   created_at: Date
 }
 
 const FROM = `FROM service_instances si JOIN environments e ON e.id = si.environment_id
               JOIN applications a ON a.id = e.application_id`
-const VIEW = `SELECT si.id AS uuid, si.environment_id AS environment, si.type, si.prefix, 'PROVISIONED' AS service_status,
-                     si.created_at ${FROM}`
+const VIEW = `SELECT si.id AS uuid, si.environment_id AS environment, si.type, si.prefix, si.created_at,
+                     CASE WHEN si.connection IS NULL THEN 'CONNECTION_MISSING' ELSE 'PROVISIONED' END AS service_status ${FROM}`
 const IN_SCOPE = `si.deleted_at IS NULL AND e.deleted_at IS NULL AND a.deleted_at IS NULL
                   AND ($1::uuid IS NULL OR a.organisation_id = $1)`
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CofferError } from '../errors.ts'
 import { scrub } from '../scrub.ts'
-import type { Catalog, Db } from './database.ts'
+import { violatedConstraint, type Catalog, type Db } from './database.ts'
 import { DEFAULT_SLUG } from './organisations.ts'
 import { isUuid, type Page } from './scope.ts'
 
@@ -39,6 +39,30 @@ export async function ensureDefaultStore(catalog: Catalog, url: string, now: Dat
   })
 }
 
+/**
+ * Registers another store. It is found by its name from now on; environments may be pointed to it.
+ * @throws CONFLICT (the name or the address is taken)
+ */
+export async function createStore(
+  db: Db,
+  { name, url, now }: { name: string; url: string; now: Date },
+): Promise<StoreView> {
+  try {
+    const [row] = await db.query<StoreView>(
+      `INSERT INTO stores (id, name, url, region, created_at) VALUES ($1, $2, $3, $4, $5)
+       RETURNING id AS uuid, name, url, region, is_default, created_at`,
+      [randomUUID(), name, url, regionOf(url), now],
+    )
+    if (!row) throw new CofferError('INTERNAL', 'the store was not recorded')
+    return { ...row, url: scrub(row.url) }
+  } catch (cause) {
+    const violated = violatedConstraint(cause)
+    if (!violated.startsWith('stores_')) throw cause
+    const what = violated === 'stores_url_key' ? 'at this address' : `with the name ${name}`
+    throw new CofferError('CONFLICT', `there is a store ${what} already`, { cause })
+  }
+}
+
 export async function listStores(db: Db, page: Page): Promise<{ rows: StoreView[]; count: number }> {
   const rows = await db.query<StoreView>(`${VIEW} ORDER BY is_default DESC, name LIMIT $1 OFFSET $2`, [
     page.limit,
@@ -51,6 +75,13 @@ export async function listStores(db: Db, page: Page): Promise<{ rows: StoreView[
 /** Whether this address was ever a store of this catalog. */
 export async function isKnownStore(db: Db, url: string): Promise<boolean> {
   return (await db.query('SELECT 1 FROM stores WHERE url = $1', [url])).length > 0
+}
+
+/** @throws NOT_FOUND */
+export async function getStore(db: Db, id: string): Promise<StoreView> {
+  const [row] = isUuid(id) ? await db.query<StoreView>(`${VIEW} WHERE id = $1`, [id]) : []
+  if (!row) throw new CofferError('NOT_FOUND', `there is no store ${id}`)
+  return { ...row, url: scrub(row.url) }
 }
 
 /** The address of a store as it was configured. For opening it, not for showing it. @throws NOT_FOUND */

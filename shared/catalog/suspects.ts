@@ -26,7 +26,7 @@ export async function judgeSize(tx: Db, id: string, now: Date): Promise<void> {
   const usual = collapsedFrom(sealed.plainSize, before)
   if (usual === null) return
   const cleared = clearedBySuccessors([{ ...sealed, isSuspect: true }, ...before])
-  if (cleared.length > 0) return clear(tx, cleared, now)
+  if (cleared.length > 0) return clearSuspects(tx, cleared, now)
   const reason = `its plain size is ${sealed.plainSize} bytes; that of the last good ones is ${usual} (median)`
   await tx.query('UPDATE service_instance_backups SET suspect_reason = $2 WHERE id = $1', [id, reason])
   const { environmentId, prefix, type } = sealed
@@ -39,7 +39,7 @@ const sizesBefore = (tx: Db, { id, serviceInstance }: Sealed): Promise<SealedSiz
     `SELECT id, plain_size AS "plainSize", suspect_reason IS NOT NULL AND suspect_cleared_at IS NULL AS "isSuspect"
        FROM service_instance_backups
       WHERE service_instance_id = $1 AND id <> $2 AND state = 'COMPLETED' AND success = 'SUCCESS' AND plain_size IS NOT NULL
-        AND corrupt_at IS NULL AND lost_at IS NULL
+        AND corrupt_at IS NULL AND lost_at IS NULL AND unverified_at IS NULL
       ORDER BY ended_at DESC, id LIMIT $3`,
     [serviceInstance, id, LOOKED_AT],
   )
@@ -48,13 +48,14 @@ const sizesBefore = (tx: Db, { id, serviceInstance }: Sealed): Promise<SealedSiz
 export function acknowledgeSize(catalog: Catalog, backupId: string, scope: Scope, now: Date): Promise<BackupView> {
   return catalog.transaction(async (tx) => {
     const backup = await getBackup(tx, backupId, scope)
-    await clear(tx, backup.service_instance_backups, now)
+    await clearSuspects(tx, backup.service_instance_backups, now)
     await ringPruneOfBackup(tx, backupId)
     return backup
   })
 }
 
-async function clear(tx: Db, ids: readonly string[], now: Date): Promise<void> {
+/** What is suspect of these is good from now on. */
+export async function clearSuspects(tx: Db, ids: readonly string[], now: Date): Promise<void> {
   await tx.query(
     `UPDATE service_instance_backups SET suspect_cleared_at = $2
       WHERE id = ANY($1::uuid[]) AND suspect_reason IS NOT NULL AND suspect_cleared_at IS NULL`,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { RetentionPolicy } from './retention/policy.ts'
 import { ScheduleRule } from './schedule-rule.ts'
+import { VerificationPolicy } from './verification.ts'
 
 const MAX_SCHEDULES = 24
 
@@ -24,6 +25,8 @@ export const PlanDefinition = z.strictObject({
   name: z.string('must be text').trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
   schedules,
   retention: RetentionPolicy,
+  /** Absent: DEFAULT_VERIFICATION. */
+  verification: VerificationPolicy.optional(),
   /** Hours after the last good backup; null or absent: two hours after the next due time. */
   expected_within_hours: z
     .int('must be a whole number of hours')

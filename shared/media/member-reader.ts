@@ -86,11 +86,12 @@ export class MemberReader {
     const sha256 = await this.#to.tree.end()
     if (this.#entry.type === 'file' || this.#entry.type === 'hardlink') this.files++
     reached('media-member-staged')
-    await this.#to.found.append(encodeFileEntry(describe(this.#entry, sha256)))
+    await this.#to.found.append(encodeFileEntry(entryOf(this.#entry, sha256)))
   }
 }
 
-function describe(entry: TarEntry, sha256: string | undefined): FileEntry {
+/** The line of a file list that tells of a member. */
+export function entryOf(entry: TarEntry, sha256: string | undefined): FileEntry {
   return {
     ...pathFields(fromBuffer(entry.path)),
     type: entry.type,

@@ -34,7 +34,7 @@ function apply(records: PaxRecords, key: string, value: Buffer, invalid: Invalid
   else if (key === 'linkpath') records.link = name(value, invalid)
   else if (key === 'size' || key === 'uid' || key === 'gid') records[key] = count(key, value, invalid)
   else if (key === 'mtime') records.mtimeNs = nanoseconds(value, invalid)
-  else if (key.startsWith('GNU.sparse.')) throw invalid('it has sparse members, which Coffer does not write')
+  else if (key.startsWith('GNU.sparse.')) throw invalid('it has sparse members, which Coffer neither writes nor reads')
 }
 
 function name(value: Buffer, invalid: Invalid): Buffer {
@@ -51,8 +51,11 @@ function count(key: string, value: Buffer, invalid: Invalid): number {
 }
 
 function nanoseconds(value: Buffer, invalid: Invalid): bigint {
-  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(value.toString('latin1'))
-  if (!match) throw invalid(`mtime is ${JSON.stringify(value.toString('latin1').slice(0, 40))}`)
+  const text = value.toString('latin1')
+  // Python writes times within a tenth of a millisecond of 1970 so.
+  if (/^-?\d(\.\d{1,20})?e-\d\d$/.test(text)) return BigInt(Math.round(Number(text) * 1e9))
+  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(text)
+  if (!match) throw invalid(`mtime is ${JSON.stringify(text.slice(0, 40))}`)
   const [, sign, seconds = '', fraction = ''] = match
   const ns = BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
   return sign === '-' ? -ns : ns

@@ -1,4 +1,5 @@
 import { CofferError } from '../errors.ts'
+import { readForeignHeader } from './foreign-header.ts'
 import { parsePax, type PaxRecords } from './pax-records.ts'
 import { readUstar, type UstarHeader } from './ustar-header.ts'
 
@@ -35,9 +36,15 @@ const TYPES: Record<string, TarEntryType> = {
   '6': 'fifo',
 }
 
+/** Headers that speak of the next member: pax, GNU's long name and long link; and pax's of all members, which says nothing that is kept. */
+type ExtensionFlag = 'x' | 'L' | 'K' | 'g'
+
+const isExtension = (flag: string, isForeign: boolean): flag is ExtensionFlag =>
+  flag === 'x' || (isForeign && (flag === 'L' || flag === 'K' || flag === 'g'))
+
 /**
- * Parses POSIX pax tar as it flows by. Takes nothing on trust: checksums, sizes, types that it doesn't know, the two zero blocks at the end
- * and that only zeros follow them. @throws CofferError ARCHIVE_INVALID
+ * Parses POSIX pax tar as it flows by; a `foreign` one also as GNU tar and older ones write it. Takes nothing on trust: checksums, sizes,
+ * types that it doesn't know, the two zero blocks at the end and that only zeros follow them. @throws CofferError ARCHIVE_INVALID
  */
 export class TarParser {
   #state: 'header' | 'pax' | 'data' | 'padding' | 'ended' = 'header'
@@ -46,8 +53,14 @@ export class TarParser {
   #remaining = BLOCK
   #parts: Buffer[] = []
   #padding = 0
+  #extension: ExtensionFlag = 'x'
   #pax: PaxRecords | null = null
   #zeroBlocks = 0
+  readonly #isForeign: boolean
+
+  constructor({ isForeign = false }: { isForeign?: boolean } = {}) {
+    this.#isForeign = isForeign
+  }
 
   push(chunk: Buffer): TarEvent[] {
     const events: TarEvent[] = []
@@ -89,7 +102,7 @@ export class TarParser {
   #block(block: Buffer, events: TarEvent[]): void {
     this.#parts = []
     if (this.#state === 'pax') {
-      this.#pax = parsePax(block, invalid)
+      this.#extend(block)
       this.#afterContent()
     } else if (block.every((byte) => byte === 0)) {
       this.#zeroBlocks++
@@ -97,16 +110,17 @@ export class TarParser {
       this.#expect(this.#zeroBlocks === 2 ? 'ended' : 'header', BLOCK)
     } else {
       if (this.#zeroBlocks > 0) throw invalid(`a lone zero block lies before byte ${this.#position}`)
-      this.#header(readUstar(block, invalid), events)
+      this.#header((this.#isForeign ? readForeignHeader : readUstar)(block, invalid), events)
     }
   }
 
   #header(header: UstarHeader, events: TarEvent[]): void {
-    if (header.flag === 'x') {
-      if (this.#pax) throw invalid('two extended headers belong to one member')
+    if (isExtension(header.flag, this.#isForeign)) {
+      if (header.flag === 'x' && this.#pax) throw invalid('two extended headers belong to one member')
       if (header.size === 0 || header.size > LARGEST_PAX_HEADER) {
         throw invalid(`an extended header claims ${header.size} bytes`)
       }
+      this.#extension = header.flag
       this.#padding = paddingOf(header.size)
       this.#expect('pax', header.size)
       return
@@ -117,6 +131,18 @@ export class TarParser {
     this.#padding = paddingOf(entry.size)
     this.#expect('data', entry.size)
     if (entry.size === 0) this.#endContent(events)
+  }
+
+  #extend(block: Buffer): void {
+    if (this.#extension === 'x') this.#pax = parsePax(block, invalid)
+    else if (this.#extension === 'g') {
+      const { path, link, size } = parsePax(block, invalid)
+      if (path ?? link ?? size) throw invalid('a header for all members gives them a name or a size')
+    } else {
+      const end = block.indexOf(0)
+      const name = Buffer.from(end === -1 ? block : block.subarray(0, end))
+      this.#pax = { ...this.#pax, [this.#extension === 'L' ? 'path' : 'link']: name }
+    }
   }
 
   #entry(header: UstarHeader): TarEntry {

@@ -10,16 +10,12 @@ export interface UstarHeader {
   mtimeNs: bigint
 }
 
-type Invalid = (what: string) => Error
+export type Invalid = (what: string) => Error
 
 /** Reads a header block whose checksum is right. */
 export function readUstar(block: Buffer, invalid: Invalid): UstarHeader {
   if (block.toString('latin1', 257, 263) !== 'ustar\0') throw invalid('a header lacks the mark of ustar')
-  let sum = 8 * 0x20
-  for (let index = 0; index < block.length; index++) {
-    if (index < 148 || index >= 156) sum += block[index] ?? 0
-  }
-  if (octal(block, 148, 8, invalid) !== sum) throw invalid('the checksum of a header is wrong')
+  requireChecksum(block, invalid)
   const prefix = text(block, 345, 155)
   const name = text(block, 0, 100)
   return {
@@ -34,13 +30,21 @@ export function readUstar(block: Buffer, invalid: Invalid): UstarHeader {
   }
 }
 
+export function requireChecksum(block: Buffer, invalid: Invalid): void {
+  let sum = 8 * 0x20
+  for (let index = 0; index < block.length; index++) {
+    if (index < 148 || index >= 156) sum += block[index] ?? 0
+  }
+  if (octal(block, 148, 8, invalid) !== sum) throw invalid('the checksum of a header is wrong')
+}
+
 /** A copy, because it outlives the chunk that it came in. */
-function text(block: Buffer, offset: number, width: number): Buffer {
+export function text(block: Buffer, offset: number, width: number): Buffer {
   const end = block.indexOf(0, offset)
   return Buffer.from(block.subarray(offset, end === -1 ? offset + width : Math.min(end, offset + width)))
 }
 
-function octal(block: Buffer, offset: number, width: number, invalid: Invalid): number {
+export function octal(block: Buffer, offset: number, width: number, invalid: Invalid): number {
   const digits = block
     .toString('latin1', offset, offset + width)
     .replace(/[\0 ]+$/, '')

@@ -18,6 +18,16 @@ export async function generateIdentity(): Promise<{ identity: string; recipient:
   return { identity, recipient: await identityToRecipient(identity) }
 }
 
+/** Whether the text is a public key, its checksum included. */
+export function isRecipient(text: string): boolean {
+  try {
+    new Encrypter().addRecipient(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** A header with a new random file key, wrapped for each recipient. @throws CONFIG_INVALID for a bad recipient */
 export async function createAgeHeader(recipients: readonly string[]): Promise<AgeHeader> {
   const encrypter = new Encrypter()

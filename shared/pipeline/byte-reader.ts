@@ -4,12 +4,18 @@ import { asBuffer } from './chunks.ts'
 /** Takes exact numbers of bytes from a stream whose chunks have any size. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>
+  readonly #invalid: (what: string) => Error
   #parts: Buffer[] = []
   #buffered = 0
   #taken = 0
 
-  constructor(source: AsyncIterable<Uint8Array>) {
+  /** @param invalid makes the error for bytes that are missing; ARTIFACT_CORRUPT unless they are of something else */
+  constructor(
+    source: AsyncIterable<Uint8Array>,
+    invalid = (what: string) => new CofferError('ARTIFACT_CORRUPT', what),
+  ) {
     this.#source = source[Symbol.asyncIterator]()
+    this.#invalid = invalid
   }
 
   /** @throws ARTIFACT_CORRUPT when fewer than `count` bytes are left */
@@ -26,7 +32,7 @@ export class ByteReader {
       const buffered = this.#flatten()
       const end = buffered.indexOf(0x0a) + 1
       if (end > 0 && end <= limit) return this.#remove(end)
-      if (buffered.length >= limit) throw new CofferError('ARTIFACT_CORRUPT', `no line end within ${limit} bytes`)
+      if (buffered.length >= limit) throw this.#invalid(`no line end within ${limit} bytes`)
       if (!(await this.#pull())) throw this.#endedEarly(1)
     }
   }
@@ -72,8 +78,8 @@ export class ByteReader {
     return whole.subarray(0, count)
   }
 
-  #endedEarly(count: number): CofferError {
+  #endedEarly(count: number): Error {
     const has = this.#taken + this.#buffered
-    return new CofferError('ARTIFACT_CORRUPT', `the data ends after ${has} bytes, where ${count} more are announced`)
+    return this.#invalid(`the data ends after ${has} bytes, where ${count} more are announced`)
   }
 }

@@ -13,6 +13,8 @@ export interface ParsedDump {
   /** Sequences whose position is set. */
   sequences: { schema: string; name: string }[]
   largeObjects: number
+  /** Of the extensions that the archive creates; it does not say which version the server had. */
+  extensions: { name: string; schema: string }[]
 }
 
 /**
@@ -79,7 +81,15 @@ function describe(header: ArchiveHeader, entries: readonly TocEntry[], data: Dat
       .map((entry) => ({ ...named(entry), rows: data.rows.get(entry.dumpId) ?? 0 })),
     sequences: entries.filter(({ kind }) => kind === 'SEQUENCE SET').map(named),
     largeObjects: data.largeObjects,
+    extensions: entries.filter(({ kind }) => kind === 'EXTENSION').map((entry) => extensionOf(entry, decode)),
   }
+}
+
+/** `CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;` */
+function extensionOf({ name, definition }: TocEntry, decode: (bytes: Buffer) => string): ParsedDump['extensions'][0] {
+  const [, quoted, plain] =
+    / WITH SCHEMA (?:"((?:[^"]|"")+)"|([^";]+));/.exec(decode(definition ?? Buffer.alloc(0))) ?? []
+  return { name: decode(name), schema: quoted?.replaceAll('""', '"') ?? plain ?? '' }
 }
 
 export function encodingOf(entries: readonly TocEntry[]): string {

@@ -3,6 +3,8 @@ import type { Catalog } from '../catalog/database.ts'
 import { findAttempt } from '../catalog/lapses.ts'
 import type { Clock } from '../clock.ts'
 import { parseKey } from '../domain/keys.ts'
+import { parseStagedKey } from '../domain/staged-key.ts'
+import { isStagedNeeded } from '../catalog/staged-objects.ts'
 import { MANIFEST_NAME } from '../domain/manifest.ts'
 import type { Stores } from '../storage/open-stores.ts'
 import type { Store } from '../storage/store.ts'
@@ -60,6 +62,8 @@ async function checkObjects(catalog: Catalog, store: Store, report: CheckReport)
 }
 
 async function isOwned(catalog: Catalog, key: string): Promise<boolean> {
+  const upload = parseStagedKey(key)
+  if (upload !== null) return (await isStagedNeeded(catalog, upload, key)) === true
   const parts = parseKey(key)
   const attempt = parts && (await findAttempt(catalog, parts))
   return attempt !== null && attempt.attempt === parts?.attempt && (attempt.running || attempt.sealed)

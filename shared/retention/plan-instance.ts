@@ -9,6 +9,8 @@ export interface KeptBackup extends RetentionInput {
   deleteForced: boolean
   /** Since when the store is known to lack or to have spoiled it; null for one that never was so. */
   badSince: Date | null
+  /** Its manifest does not carry this Coffer's signature, and nobody has accepted it yet. */
+  unverified: boolean
 }
 
 const GRACE_MS = 30 * 86_400_000
@@ -16,7 +18,7 @@ const GRACE_MS = 30 * 86_400_000
 /**
  * The plan of one service instance, in the order of `backups`: the planner's verdicts, and two shelters on top of them. Unless forced, the
  * newest good one stays whatever date it has; and what turned out bad late in its life stays 30 days from then, since what is missing
- * (a mount, a bucket) may come back, and what is damaged may be looked into.
+ * (a mount, a bucket) may come back, and what is damaged may be looked into. What is unverified stays until a person has judged it.
  */
 export function planInstance(
   policy: RetentionPolicy,
@@ -42,6 +44,11 @@ function shelter(verdict: RetentionVerdict, backup: KeptBackup, isNewestGood: bo
   if (isNewestGood && !backup.deleteForced) {
     const reason = `It is the newest good backup of its service instance, and stays until there is a newer one. ${verdict.reason}`
     return { ...verdict, action: 'keep', rule: 'newest_good', reason }
+  }
+  if (verdict.rule === 'bad_expired' && backup.unverified) {
+    const reason =
+      'Nobody has said yet whether its manifest, which does not carry the signature of this Coffer, is genuine.'
+    return { ...verdict, action: 'keep', rule: 'unverified', reason }
   }
   if (verdict.rule !== 'bad_expired' || backup.badSince === null) return verdict
   const until = new Date(backup.badSince.getTime() + GRACE_MS)

@@ -95,6 +95,7 @@ function backupAt(at: Date, timezone: string): KeptBackup {
     bucketDate: hour.slice(0, 10),
     localHour: hour,
     siblingsGood: true,
+    quarantined: false,
     held: false,
     leased: false,
     running: false,
@@ -102,5 +103,6 @@ function backupAt(at: Date, timezone: string): KeptBackup {
     deleteRequestedAt: null,
     deleteForced: false,
     badSince: null,
+    unverified: false,
   }
 }

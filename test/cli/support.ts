@@ -71,7 +71,7 @@ export function startCoffer(
   return Object.assign(child, { ended })
 }
 
-/** Runs the command in this process against `url` to its end, with `input` on stdin; `isTTY`: a person typed it. */
+/** Runs the command in this process against `url` to its end, with `input` on stdin; `isTTY`: a person typed it. Without `url` nothing is set. */
 export async function coffer(
   args: readonly string[],
   {
@@ -80,15 +80,17 @@ export async function coffer(
     cwd,
     input = '',
     isTTY = false,
-  }: { url: string; token?: string; cwd?: string; input?: string; isTTY?: boolean },
+    loginsFile = '/nowhere/logins.json',
+  }: { url?: string; token?: string; cwd?: string; input?: string; isTTY?: boolean; loginsFile?: string },
 ): Promise<Ended> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const said = Promise.all([text(stdout), text(stderr)])
   const code = await runCommand(args, {
     surroundings: {
-      env: { COFFER_URL: url, COFFER_TOKEN: token },
+      env: url === undefined ? {} : { COFFER_URL: url, COFFER_TOKEN: token },
       checkout: CHECKOUT,
       cwd: cwd ?? (await temporaryFolder()),
+      loginsFile,
     },
     stdin: Object.assign(Readable.from([input]), { isTTY }),
     stdout,

@@ -1,183 +1,215 @@
-import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { apiRoutes } from '../../producer/app.ts'
-import type { Producer } from '../../producer/producer.ts'
-import { ROLES, hashToken } from '../../shared/catalog/tokens.ts'
+import { mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { insideTransaction } from '../../shared/catalog/database.ts'
+import { hashToken, revokeToken, seedAdminToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { until } from '../support/until.ts'
-
-// The handlers are not called: only what the table says of each route is read.
-const ROUTES = apiRoutes({ settings: {} } as Producer)
+import { expectProblem } from './problems.ts'
+import { name } from './tenant.ts'
 
 let producer: TestProducer
-let tokens: Record<string, string>
-let foreign: string
-let mine: {
-  application: string
-  environment: string
-  service: string
-  backup: string
-  part: string
-  restore: string
-  item: string
-  plan: string
-  store: string
-}
-
+let now = Date.now()
+let organisation: string
+let admin: string
 beforeAll(async () => {
-  // An hour passes between any two looks at the clock, so that wrong tokens never add up.
-  let time = Date.now()
-  producer = await startTestProducer({ clock: () => new Date((time += 3_600_000)) })
-  tokens = {}
-  for (const role of ROLES) tokens[role] = await producer.createToken(role)
-  const [organisation] = await producer.catalog.query<{ id: string }>(
-    `INSERT INTO organisations (id, slug, name, created_at) VALUES (gen_random_uuid(), 'foreign', 'Foreign', now()) RETURNING id`,
-  )
-  foreign = await producer.createToken('admin', organisation?.id)
-  mine = await createEverything()
+  producer = await startTestProducer({ clock: () => new Date(now) })
 })
 afterAll(() => producer[Symbol.asyncDispose]())
+beforeEach(async () => {
+  now = Date.now()
+  organisation = (await post('organisations', { slug: name('org') })).body.uuid
+  admin = await producer.createToken('admin', organisation)
+})
 
-async function createEverything(): Promise<typeof mine> {
-  const post = async (resource: string, body: unknown) =>
-    (await producer.ask('POST', `/apps/v3/${resource}/`, { body })).body
-  const { uuid: application } = await post('applications', { slug: 'shop' })
-  const { uuid: environment } = await post('environments', { application, slug: 'live' })
-  const connection = { url: 'postgres://u:p@127.0.0.1/shop' }
-  const { uuid: service } = await post('service-instances', { environment, type: 'DATABASE', connection })
-  const { uuid: backup, service_instance_backups: parts } = await post('backups', { environment })
-  const [part = ''] = parts
-  const [ids] = await producer.catalog.query<{ restore: string; item: string }>(
-    `WITH artifact AS (INSERT INTO artifacts (service_instance_backup_id, attempt, kind, key, record)
-            VALUES ($2, 1, 'dump', 'k', '{"kind": "dump", "encodings": []}') RETURNING id),
-          download AS (INSERT INTO downloads (id, backup_id, trigger, created_at, expires_at)
-            VALUES (gen_random_uuid(), $1, 'MANUAL', now(), now() + interval '1 day') RETURNING id),
-          item AS (INSERT INTO download_service_instances (id, download_id, service_instance_backup_id, artifact_id, ended_at)
-            SELECT gen_random_uuid(), download.id, $2, artifact.id, now() FROM download, artifact RETURNING id),
-          restore AS (INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id)
-     SELECT restore.id AS restore, item.id AS item FROM restore, item`,
-    [backup, part],
-  )
-  const { uuid: plan } = await post('plans', { slug: 'made' })
-  const [store] = (await producer.ask('GET', '/apps/v3/stores/')).body.results
-  const { restore = '', item = '' } = ids ?? {}
-  return { application, environment, service, backup, part, restore, item, plan, store: store?.uuid ?? '' }
+const post = (resource: string, body: unknown, token: string | null = producer.place.adminToken) =>
+  producer.ask('POST', `/apps/v3/${resource}/`, { body, token })
+const mint = async (fields: object, by?: string) => {
+  const { body, status } = await post('tokens', { name: 'ci', role: 'viewer', ...fields }, by)
+  return { ...(body as unknown as { uuid: string; token: string; expires_at: string | null }), status, body }
 }
+const statusOf = async (token: string) => (await producer.ask('GET', '/iam/v3/me/', { token })).status
+const inHours = (hours: number) => new Date(now + hours * 3_600_000).toISOString()
 
-const OWNER: Record<string, keyof typeof mine> = {
-  applications: 'application',
-  environments: 'environment',
-  'service-instances': 'service',
-  backups: 'backup',
-  'service-instance-backups': 'part',
-  'backup-download-service-instances': 'item',
-  'backup-restores': 'restore',
-}
-
-/** What all organisations see, and none of them may touch. */
-const SHARED = new Set(['plans', 'stores'])
-
-const resourceOf = (path: string) => path.split('/')[3] ?? ''
-
-test.each(ROUTES)('$method $path is refused without a token and with a wrong one', async ({ method, path }) => {
-  for (const token of [null, 'wrong']) {
-    const answer = await producer.ask(method, path.replace(':uuid', randomUUID()), { token })
-    expect(answer.body).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' })
-    expect(answer.headers.get('www-authenticate')).toBe('Token realm="coffer"')
-  }
-})
-
-test.each(ROUTES)('$method $path opens from the role $role on', async ({ method, path, role: needed }) => {
-  for (const role of ROLES) {
-    // A body that no route takes and an id that nothing has: past the gate, nothing happens.
-    const ask = { token: tokens[role] ?? '', ...(method === 'GET' ? {} : { body: { unknown: 1 } }) }
-    const { status } = await producer.ask(method, path.replace(':uuid', randomUUID()), ask)
-    if (ROLES.indexOf(role) < ROLES.indexOf(needed)) expect(status, role).toBe(403)
-    else expect([200, 404, 422], role).toContain(status)
-  }
-})
-
-test.each(ROUTES.filter(({ path }) => path.includes(':uuid') && !SHARED.has(resourceOf(path))))(
-  '$method $path is a 404 for a token of another organisation',
-  async ({ method, path }) => {
-    const owner = OWNER[resourceOf(path)]
-    expect(owner, `${path} has no entry in this test`).toBeDefined()
-    const asked = path.replace(':uuid', mine[owner ?? 'application'])
-    const needsReason = /\/(hold|delete)\/$/.test(path)
-    const ask = { token: foreign, ...(needsReason ? { body: { reason: 'to harm' } } : {}) }
-    expect((await producer.ask(method, asked, ask)).status).toBe(404)
-    if (method === 'GET') expect((await producer.ask(method, asked)).status).toBe(200)
-  },
-)
-
-test.each(ROUTES.filter(({ method, path }) => method !== 'GET' && SHARED.has(resourceOf(path))))(
-  '$method $path is not for the admin of one organisation',
-  async ({ method, path }) => {
-    const id = resourceOf(path) === 'plans' ? mine.plan : mine.store
-    const asked = path.replace(':uuid', id)
-    const body = path.includes(':uuid') ? {} : { slug: 'theirs' }
-    const ask = method === 'DELETE' ? {} : { body }
-    expect((await producer.ask(method, asked, { ...ask, token: foreign })).body).toMatchObject({ code: 'FORBIDDEN' })
-    expect((await producer.ask(method, asked, ask)).status).toBeLessThan(300)
-  },
-)
-
-test('schedules, previews and the status of an organisation are not shown to another', async () => {
-  const asked = async (path: string) => [
-    (await producer.ask('GET', path, { token: foreign })).body,
-    (await producer.ask('GET', path)).body,
-  ]
-  expect(await asked('/apps/v3/schedules/')).toMatchObject([{ count: 0 }, { count: 1 }])
-  expect(await asked(`/apps/v3/retention-preview/?environment=${mine.environment}`)).toMatchObject([
-    { code: 'NOT_FOUND' },
-    { environment: mine.environment },
-  ])
-  await producer.catalog.query(
-    `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ('missed', 'a', $1, 'm', now()), ('lost', 'b', NULL, 'm', now())`,
-    [mine.environment],
+test('a token is shown once, kept as its hash only, and works as what it is', async () => {
+  const made = await mint({ role: 'operator', organisation })
+  expect(made.token).toMatch(/^coffer_[0-9a-f]{64}$/)
+  const me = await producer.ask('GET', '/iam/v3/me/', { token: made.token })
+  expect(me.body).toMatchObject({ first_name: 'ci', role: 'operator', organisation })
+  const [row] = await producer.catalog.query<{ text: string; hash: Buffer }>(
+    'SELECT t::text AS text, sha256 AS hash FROM tokens t WHERE id = $1',
+    [made.uuid],
   )
-  // The clock of this test runs on by an hour for every look at it, so the environment has become overdue.
-  await until(async () => (await producer.ask('GET', '/apps/v3/status/')).body.overdue.count === 1)
-  expect(await asked('/apps/v3/status/')).toMatchObject([
-    { overdue: { count: 0, results: [] }, alerts: { count: 0, results: [] } },
-    { overdue: { count: 1, results: [{ environment: mine.environment }] }, alerts: { count: 2 } },
-  ])
+  expect(row?.text).not.toContain(made.token.slice('coffer_'.length))
+  expect(row?.hash).toEqual(hashToken(made.token))
+  for (const path of ['/apps/v3/tokens/', `/apps/v3/tokens/${made.uuid}/`, '/apps/v3/audit/'])
+    expect((await producer.ask('GET', path)).text).not.toContain(made.token)
+  expect((await producer.ask('GET', `/apps/v3/tokens/${made.uuid}/`)).body).toMatchObject({
+    uuid: made.uuid,
+    created_by: expect.any(String) as string,
+    expires_at: null,
+    revoked_at: null,
+  })
 })
 
-test.each(
-  ROUTES.filter(({ method, path }) => method === 'GET' && resourceOf(path) in OWNER && !path.includes(':uuid')),
-)('GET $path shows nothing to a token of another organisation', async ({ path }) => {
-  expect((await producer.ask('GET', path, { token: foreign })).body).toMatchObject({ count: 0, results: [] })
-  expect((await producer.ask('GET', path)).body.count).toBeGreaterThan(0)
+test('when a token was last used is known to the minute, and written no more often', async () => {
+  const { uuid, token } = await mint({})
+  const lastUsed = async () => (await producer.ask('GET', `/apps/v3/tokens/${uuid}/`)).body['last_used_at']
+  expect(await lastUsed()).toBeNull()
+  const first = new Date(now).toISOString()
+  await statusOf(token)
+  expect(await lastUsed()).toBe(first)
+  now += 59_000
+  await statusOf(token)
+  expect(await lastUsed()).toBe(first)
+  now += 2_000
+  await statusOf(token)
+  expect(await lastUsed()).toBe(new Date(now).toISOString())
 })
 
-test.each([
-  ['environments', () => ({ application: mine.application, slug: 'theirs' })],
-  ['service-instances', () => ({ environment: mine.environment, type: 'STORAGE', connection: { url: 'file:///x' } })],
-  ['backups', () => ({ environment: mine.environment })],
-  ['backup-downloads', () => ({ backup: mine.backup })],
-  [
-    'backup-restores',
-    () => ({ backup: mine.backup, service_instance_restores: [{ service_instance_backup: mine.part }] }),
-  ],
-])("POST %s that refers to another organisation's is a 404", async (resource, body) => {
-  const answer = await producer.ask('POST', `/apps/v3/${resource}/`, { token: foreign, body: body() })
-  expect(answer.body).toMatchObject({ status: 404, code: 'NOT_FOUND' })
+test('an expired token is refused from that moment on, and so is the session that it opened (F44)', async () => {
+  const { token } = await mint({ expires_at: inHours(1) })
+  const login = await producer.ask('POST', '/login', {
+    token: null,
+    body: `token=${token}`,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin: producer.url },
+  })
+  const cookie = (login.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+  const page = async () => (await producer.ask('GET', '/', { token: null, headers: { cookie } })).status
+  expect([await statusOf(token), await page()]).toEqual([200, 200])
+  now += 3_600_000
+  expect([await statusOf(token), await page()]).toEqual([401, 401])
+})
+
+test('a revoked token is refused from the next request on, and so is the session that it opened (F44)', async () => {
+  const { uuid, token } = await mint({ organisation })
+  const login = await producer.ask('POST', '/login', {
+    token: null,
+    body: `token=${token}`,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin: producer.url },
+  })
+  const cookie = (login.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+  const page = async () => (await producer.ask('GET', '/', { token: null, headers: { cookie } })).status
+  expect([await statusOf(token), await page()]).toEqual([200, 200])
+  const revoke = () => producer.ask('DELETE', `/apps/v3/tokens/${uuid}/`, { token: admin })
+  expect([(await revoke()).status, (await revoke()).status]).toEqual([204, 204])
+  expect([await statusOf(token), await page()]).toEqual([401, 401])
+  const listed = await producer.ask('GET', '/apps/v3/tokens/', { token: admin })
+  expect(listed.text).not.toContain(uuid)
+  expect((await producer.ask('GET', `/apps/v3/tokens/${uuid}/`)).body['revoked_at']).toEqual(expect.any(String))
+})
+
+test("nobody mints a token with more than the own role, scope or life, and an organisation's is for it by default", async () => {
+  expect((await mint({}, admin)).body).toMatchObject({ organisation })
+  expectProblem(await post('tokens', { name: 'x', role: 'viewer', organisation: null }, admin), 403, 'FORBIDDEN')
+  const other = (await post('organisations', { slug: name('org') })).body.uuid
+  expectProblem(await post('tokens', { name: 'x', role: 'viewer', organisation: other }, admin), 404, 'NOT_FOUND')
+  for (const role of ['viewer', 'operator'])
+    expect((await mint({}, (await mint({ role })).token)).body).toMatchObject({ code: 'FORBIDDEN' })
+  const brief = await mint({ role: 'admin', expires_at: inHours(1) })
+  expect((await mint({}, brief.token)).expires_at).toBe(inHours(1))
+  for (const expires_at of [null, inHours(2)])
+    expect((await mint({ expires_at }, brief.token)).body).toMatchObject({ code: 'FORBIDDEN' })
+  expectProblem(await post('tokens', { name: 'x', role: 'root' }), 422, 'REQUEST_INVALID')
+  expectProblem(await post('tokens', { name: 'x', role: 'admin', expires_at: inHours(-1) }), 422, 'REQUEST_INVALID')
+})
+
+test('the last admin of the whole installation cannot be revoked, also not by two who revoke each other', async () => {
+  await using alone = await startTestProducer()
+  const first = (await alone.ask('GET', '/apps/v3/tokens/')).body.results[0]?.uuid ?? ''
+  const revoke = (uuid: string, token?: string) =>
+    alone.ask('DELETE', `/apps/v3/tokens/${uuid}/`, token === undefined ? {} : { token })
+  expectProblem(await revoke(first), 409, 'CONFLICT')
+  await alone.createToken('viewer')
+  expectProblem(await revoke(first), 409, 'CONFLICT')
+  const second = (await alone.ask('POST', '/apps/v3/tokens/', { body: { name: 'second', role: 'admin' } })).body.uuid
+  const everybody = { organisationId: null }
+  let slower: Promise<unknown> = Promise.resolve()
+  await alone.catalog.transaction(async (tx) => {
+    await revokeToken(insideTransaction(alone.catalog, tx), first, everybody, new Date())
+    let isOver = false
+    slower = revokeToken(alone.catalog, second, everybody, new Date())
+      .catch((error: unknown) => error)
+      .finally(() => (isOver = true))
+    await until(async () => isOver || (await tx.query('SELECT 1 FROM pg_locks WHERE NOT granted')).length > 0)
+  })
+  expect(await slower).toMatchObject({ code: 'CONFLICT' })
+})
+
+test('a bootstrap token that was revoked stays so until the configuration names another', async () => {
+  await using own = await startTestProducer()
+  const spare = await own.createToken('admin')
+  const tokens = await own.ask('GET', '/apps/v3/tokens/')
+  const bootstrap = tokens.body.results.find((token) => token['name'] === 'bootstrap admin')?.uuid ?? ''
+  await own.ask('DELETE', `/apps/v3/tokens/${bootstrap}/`, { token: spare })
+  await seedAdminToken(own.catalog, own.place.adminToken, new Date())
+  expect((await own.ask('GET', '/iam/v3/me/')).status).toBe(401)
+  await seedAdminToken(own.catalog, 'another-token-of-the-operator', new Date())
+  expect((await own.ask('GET', '/iam/v3/me/', { token: 'another-token-of-the-operator' })).status).toBe(200)
 })
 
 test("an application made with an organisation's token is that organisation's", async () => {
-  const made = await producer.ask('POST', '/apps/v3/applications/', { token: foreign, body: { slug: 'shop' } })
-  expect(made.status).toBe(201)
-  const me = await producer.ask('GET', '/iam/v3/me/', { token: foreign })
-  expect(made.body.organisation).toBe(me.body.organisation)
-  await producer.ask('DELETE', `/apps/v3/applications/${made.body.uuid}/`, { token: foreign })
+  const made = await post('applications', { slug: 'shop' }, admin)
+  expect(made.body).toMatchObject({ organisation })
 })
 
-test('a revoked token is refused from the next request on', async () => {
-  const token = await producer.createToken('viewer')
-  expect((await producer.ask('GET', '/iam/v3/me/', { token })).body).toMatchObject({ role: 'viewer' })
-  await producer.catalog.query('UPDATE tokens SET revoked_at = now() WHERE sha256 = $1', [hashToken(token)])
-  expect((await producer.ask('GET', '/iam/v3/me/', { token })).status).toBe(401)
+test('organisations are made, changed and listed; the default one keeps its slug', async () => {
+  const slug = name('org')
+  const made = await post('organisations', { slug, name: 'Shops Inc.' })
+  expect(made.body).toMatchObject({ slug, name: 'Shops Inc.', media_roots: [] })
+  expectProblem(await post('organisations', { slug }), 409, 'CONFLICT')
+  const patch = (uuid: string, body: object) => producer.ask('PATCH', `/apps/v3/organisations/${uuid}/`, { body })
+  expect((await patch(made.body.uuid, { name: 'Shops' })).body).toMatchObject({ slug, name: 'Shops', media_roots: [] })
+  const found = await producer.ask('GET', '/apps/v3/organisations/?slug=default')
+  expect(found.body.results).toMatchObject([{ slug: 'default', media_roots: null }])
+  expectProblem(await patch(found.body.results[0]?.uuid ?? '', { slug: 'other' }), 409, 'CONFLICT')
+  const own = await producer.ask('GET', '/apps/v3/organisations/', { token: admin })
+  expect(own.body.results.map(({ uuid }) => uuid)).toEqual([organisation])
+})
+
+test("an organisation's admin registers media under its own roots only, by real path; the operator anywhere he allows", async () => {
+  const { mediaRoot, folder } = producer.place
+  const [ours, theirs] = [join(mediaRoot, name('ours')), join(mediaRoot, name('theirs'))]
+  await Promise.all([mkdir(ours), mkdir(theirs)])
+  await symlink(theirs, join(ours, 'link'))
+  const { uuid: application } = (await post('applications', { slug: 'shop' }, admin)).body
+  const { uuid: environment } = (await post('environments', { application, slug: 'live' }, admin)).body
+  const register = (path: string, token?: string) =>
+    post(
+      'service-instances',
+      {
+        environment,
+        type: 'STORAGE',
+        prefix: name('P').replace('-', '_').toUpperCase(),
+        connection: { url: `file://${path}` },
+      },
+      token,
+    )
+  const give = (roots: string[] | null) =>
+    producer.ask('PATCH', `/apps/v3/organisations/${organisation}/`, { body: { media_roots: roots } })
+  expectProblem(await register(ours, admin), 422, 'CONNECTION_REFUSED_BY_POLICY')
+  expect((await register(theirs)).status).toBe(201)
+
+  expectProblem(await give([folder]), 422, 'CONNECTION_REFUSED_BY_POLICY')
+  expectProblem(await give(['relative']), 422, 'REQUEST_INVALID')
+  expect((await give([ours])).status).toBe(200)
+  expect((await register(join(ours, 'shop'), admin)).status).toBe(201)
+  for (const path of [theirs, mediaRoot, join(ours, 'link'), `${ours}-not`])
+    expect((await register(path, admin)).body, path).toMatchObject({
+      code: 'CONNECTION_REFUSED_BY_POLICY',
+      errors: [{ field: 'connection.url' }],
+    })
+  const [moved] = (await producer.ask('GET', `/apps/v3/service-instances/?environment=${environment}`)).body.results
+  expectProblem(
+    await producer.ask('PATCH', `/apps/v3/service-instances/${moved?.uuid ?? ''}/`, {
+      token: admin,
+      body: { connection: { url: `file://${theirs}` } },
+    }),
+    422,
+    'CONNECTION_REFUSED_BY_POLICY',
+  )
+  expect((await give(null)).status).toBe(200)
+  expect((await register(theirs, admin)).status).toBe(201)
 })
 
 test('after twenty wrong tokens an address waits, but tokens known to be right still pass', async () => {
@@ -192,4 +224,22 @@ test('after twenty wrong tokens an address waits, but tokens known to be right s
   expect(late.body).toMatchObject({ status: 429, code: 'TOO_MANY_ATTEMPTS' })
   expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
   expect((await guessed.ask('GET', '/iam/v3/me/')).status).toBe(200)
+})
+
+test('a token has so many requests a minute, and fewer that make something, whatever others do', async () => {
+  let time = Date.now()
+  const env = { COFFER_REQUESTS_PER_MINUTE: '8', COFFER_CREATIONS_PER_MINUTE: '2' }
+  await using limited = await startTestProducer({ env, clock: () => new Date(time) })
+  const make = () => limited.ask('POST', '/apps/v3/applications/', { body: { slug: name('app') } })
+  const look = (token?: string) => limited.ask('GET', '/iam/v3/me/', token === undefined ? {} : { token })
+  expect([(await make()).status, (await make()).status]).toEqual([201, 201])
+  time += 20_000
+  const refused = await make()
+  expectProblem(refused, 429, 'RATE_LIMITED')
+  expect(refused.headers.get('retry-after')).toBe('40')
+  for (let n = 0; n < 5; n++) expect((await look()).status).toBe(200)
+  expectProblem(await look(), 429, 'RATE_LIMITED')
+  expect((await look(await limited.createToken('viewer'))).status).toBe(200)
+  time += 40_000
+  expect([(await look()).status, (await make()).status]).toEqual([200, 201])
 })

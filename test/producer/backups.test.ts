@@ -112,7 +112,7 @@ test('a backup rings its doorbells in Redis with ids only', async () => {
     await expect.poll(() => jobOf(archiveId), { timeout: 5_000 }).toHaveProperty('data')
     const job = await jobOf(dumpId)
     expect(JSON.parse(job['data'] ?? '')).toEqual({ id: dumpId, attempt: 1 })
-    expect(job['name']).toBe('shop/live:DEFAULT')
+    expect(job['name']).toBe('live · shop · DEFAULT')
     expect(JSON.stringify(job)).not.toMatch(/canary/)
   } finally {
     redis.disconnect()

@@ -44,7 +44,7 @@ test('a login sets a cookie that scripts and other sites never get; a wrong toke
   const wrong = await postLogin(producer, '"><script>')
   expect(wrong.status).toBe(401)
   expect(wrong.text).not.toContain('<script>')
-  expect(wrong.text).toContain('<p class="error" role="alert">the token is unknown or was revoked</p>')
+  expect(wrong.text).toContain('<p class="error" role="alert">the token is unknown, has expired or was revoked</p>')
   const right = await postLogin(producer, producer.place.adminToken)
   expect([right.status, right.headers.get('location')]).toEqual([303, '/'])
   expect(right.headers.get('set-cookie')).toMatch(
@@ -90,7 +90,14 @@ test('what another site makes a browser send is refused', async () => {
     )
     expect((await producer.ask('POST', '/logout', { token: null, headers })).status).toBe(403)
   }
+  // Without an Origin nobody knows whose page it was.
+  const { cookie = '' } = session
   expect((await postLogin(producer, producer.place.adminToken, {})).status).toBe(403)
+  for (const [method, path] of [
+    ['PUT', '/queues/api/queues/dump/clean/failed'],
+    ['POST', '/logout'],
+  ] as const)
+    expect((await producer.ask(method, path, { token: null, headers: { cookie } })).status).toBe(403)
 })
 
 test('every page forbids scripts and frames of others', async () => {
@@ -168,7 +175,9 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
     ['media-archive', true],
     ['prune', true],
     ['restore', true],
+    ['verify', true],
     ['tick', true],
+    ['transfer', true],
   ])
 
   const url = new URL(producer.place.env['COFFER_REDIS_URL'] ?? '')

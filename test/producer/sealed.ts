@@ -43,8 +43,8 @@ export async function seal(
   }
   await at.catalog.query(
     `UPDATE service_instance_backups SET state = 'COMPLETED', success = 'SUCCESS', attempt = 1,
-            store_id = (SELECT id FROM stores WHERE is_default) WHERE id = $1`,
-    [part],
+            store_id = (SELECT id FROM stores WHERE is_default), recipients = ARRAY[$2::text] WHERE id = $1`,
+    [part, recipient],
   )
   return { backup, part, records, path: (kind) => join(at.place.storeFolder, backup, kind) }
 }

@@ -10,7 +10,14 @@ test('the status counts the jobs of every queue', async () => {
   await using producer = await startTestProducer()
   const { body } = await producer.ask('GET', '/apps/v3/status/')
   const none = { waiting: 0, active: 0, delayed: 0, failed: 0 }
-  expect(body['queues']).toEqual({ dump: none, 'media-archive': none, prune: none, restore: none, tick: none })
+  expect(body['queues']).toEqual({
+    dump: none,
+    'media-archive': none,
+    prune: none,
+    restore: none,
+    verify: none,
+    tick: none,
+  })
 })
 
 test('without Redis the status still says who is overdue', async () => {

@@ -24,3 +24,13 @@ test('a MAC holds for its purpose and its text', () => {
   expect(secrets.checkMac('link', 'text2', mac)).toBe(false)
   expect(secrets.checkMac('link', 'text', mac.slice(1))).toBe(false)
 })
+
+test('of several secret keys the first signs and encrypts, and all of them verify and decrypt', () => {
+  const [old, next] = [key(), key()]
+  const [before, during, after] = [openSecrets(old), openSecrets(`${next},${old}`), openSecrets(next)]
+  expect(during.decrypt(before.encrypt('url', 'row'), 'row')).toBe('url')
+  expect(during.checkMac('manifest', 'text', before.mac('manifest', 'text'))).toBe(true)
+  expect(after.decrypt(during.encrypt('url', 'row'), 'row')).toBe('url')
+  expect(during.mac('manifest', 'text')).toBe(after.mac('manifest', 'text'))
+  expect(after.checkMac('manifest', 'text', before.mac('manifest', 'text'))).toBe(false)
+})

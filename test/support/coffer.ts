@@ -85,6 +85,8 @@ export async function startTestCoffer({ s3 = null, ...options }: TestCofferOptio
     COFFER_AGE_RECIPIENTS: recipient,
     COFFER_AGE_IDENTITY_FILE: join(folder, 'identity.txt'),
     COFFER_MEDIA_ROOTS: join(folder, 'media'),
+    // Tests count applications and backups.
+    COFFER_CATALOG_BACKUP: 'off',
     COFFER_LEASE_SECONDS: '3',
     COFFER_RECONCILE_SECONDS: '0.5',
     COFFER_RETRY_SECONDS: '0.2',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MANIFEST_NAME } from '../../shared/domain/manifest.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
-import { readText } from '../../workers/attempt-objects.ts'
+import { readText } from '../../shared/storage/text-objects.ts'
 import { startTestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { fillFolder, fillTable } from '../support/sample-data.ts'

@@ -15,7 +15,7 @@ const SCOPE = { organisationId: null }
 const NOW = new Date('2031-05-20T12:00:00.000Z')
 
 const download = (catalog: Catalog, backupId: string) =>
-  createDownload(catalog, { backupId, trigger: 'MANUAL', lifeSeconds: 60, scope: SCOPE, now: NOW })
+  createDownload(catalog, { backupId, trigger: 'MANUAL', lifeSeconds: 60, createdBy: null, scope: SCOPE, now: NOW })
 const restore = (catalog: Catalog, backupId: string, part: string) =>
   createRestore(catalog, { backupId, targets: [{ serviceInstanceBackupId: part }], notes: '', scope: SCOPE, now: NOW })
 

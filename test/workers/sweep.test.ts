@@ -29,7 +29,7 @@ const end = (coffer: TestCoffer, run: ClaimedRun, next: 'requeue' | 'fail') =>
   endAttempt(coffer.catalog, run, { next, error: null, delaySeconds: 0, now })
 
 const sweep = (coffer: TestCoffer, minimumAgeSeconds = 0) =>
-  sweepStore({ db: coffer.catalog, clock: () => new Date(), minimumAgeSeconds }, coffer.store)
+  sweepStore({ db: coffer.catalog, secrets: coffer.secrets, clock: () => new Date(), minimumAgeSeconds }, coffer.store)
 
 /** Which attempts have objects, as `DEFAULT-DATABASE.1`. */
 const attempts = async (coffer: TestCoffer) =>
@@ -70,7 +70,12 @@ describe('the sweep', () => {
     for (const prefix of [later, foreign])
       await coffer.store.write(`${prefix}manifest.json`, Readable.from([Buffer.from('{}')]))
 
-    expect(await sweep(coffer)).toEqual({ deletedAttempts: [run.keyPrefix], abortedUploads: 0, unknownObjects: 2 })
+    expect(await sweep(coffer)).toEqual({
+      deletedAttempts: [run.keyPrefix],
+      abortedUploads: 0,
+      unknownObjects: 2,
+      foreignAttempts: [],
+    })
     expect(await coffer.objects()).toEqual([`${later}manifest.json`, `${foreign}manifest.json`].sort())
   })
 })

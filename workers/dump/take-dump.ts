@@ -7,7 +7,7 @@ import type { TakeContext } from '../run-processor.ts'
 import type { TakenBackup } from '../seal.ts'
 
 /** Dumps a PostgreSQL database into the store. Every byte is parsed as it passes, and every row counted. */
-export async function takeDump({ run, connection, store, config, life }: TakeContext): Promise<TakenBackup> {
+export async function takeDump({ run, connection, store, recipients, life }: TakeContext): Promise<TakenBackup> {
   const dump = await openDump({
     connection: parsePostgresUrl(connection.url),
     clients: await findPostgresClients(),
@@ -20,7 +20,7 @@ export async function takeDump({ run, connection, store, config, life }: TakeCon
     kind: 'dump',
     source: dump.source,
     inspect: (chunk) => dump.inspect(chunk),
-    recipients: config.COFFER_AGE_RECIPIENTS,
+    recipients,
     expectedSize: run.last?.stored_size ?? dump.estimatedBytes,
     signal: life.signal,
     onProgress: ({ plainBytes, storedBytes }) => life.report({ plain_bytes: plainBytes, stored_bytes: storedBytes }),

@@ -1,6 +1,6 @@
 import { listStaleStates, recordState, type StaleState } from '../../shared/catalog/state-files.ts'
 import { STATE_NAME } from '../../shared/domain/manifest.ts'
-import { writeText } from '../attempt-objects.ts'
+import { writeText } from '../../shared/storage/text-objects.ts'
 import { encodeState } from '../state-file.ts'
 import type { PruneContext, PruneFailure } from './prune-environment.ts'
 

@@ -2,8 +2,13 @@ import { findAttempt, storeAddresses, type AttemptOnRecord } from '../../shared/
 import type { Db } from '../../shared/catalog/database.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { parseKey, type KeyParts } from '../../shared/domain/keys.ts'
+import { MANIFEST_NAME } from '../../shared/domain/manifest.ts'
+import { judgeManifest } from '../../shared/rebuild/judge-manifest.ts'
+import type { Secrets } from '../../shared/secrets.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { discardAttempt } from '../attempt-objects.ts'
+import { discardSpent } from '../transfer/process-upload.ts'
+import { sweepUploads } from '../transfer/sweep-uploads.ts'
 import type { WorkerContext } from '../run-processor.ts'
 
 export interface SweepReport {
@@ -12,17 +17,20 @@ export interface SweepReport {
   abortedUploads: number
   /** Objects that look like ours but whose backup this catalog doesn't know: reported, never deleted. */
   unknownObjects: number
+  /** Attempts with a manifest that somebody else has signed: a backup of before the secret key was lost, perhaps. Never deleted. */
+  foreignAttempts: string[]
 }
 
 /**
  * Deletes what attempts that were never sealed have left in a store, when it is older than `minimumAgeSeconds`. What the catalog has
- * never heard of is not touched: it may be all that is left after the catalog was lost.
+ * never heard of is not touched: it may be all that is left after the catalog was lost. Nor is what has a whole manifest of another
+ * secret key: this catalog can't have judged it.
  */
 export async function sweepStore(
-  { db, clock, minimumAgeSeconds }: { db: Db; clock: Clock; minimumAgeSeconds: number },
+  { db, secrets, clock, minimumAgeSeconds }: { db: Db; secrets: Secrets; clock: Clock; minimumAgeSeconds: number },
   store: Store,
 ): Promise<SweepReport> {
-  const report: SweepReport = { deletedAttempts: [], abortedUploads: 0, unknownObjects: 0 }
+  const report: SweepReport = { deletedAttempts: [], abortedUploads: 0, unknownObjects: 0, foreignAttempts: [] }
   const isOld = (since: Date) => clock().getTime() - since.getTime() >= minimumAgeSeconds * 1000
   const attempts = rememberLast((parts) => findAttempt(db, parts))
   const orphans = new Set<string>()
@@ -36,6 +44,11 @@ export async function sweepStore(
       orphans.add(object.key.slice(0, object.key.length - parts.name.length))
   }
   for (const keyPrefix of orphans) {
+    const { verdict } = await judgeManifest({ secrets, store }, `${keyPrefix}${MANIFEST_NAME}`)
+    if (verdict === 'unverified') {
+      report.foreignAttempts.push(keyPrefix)
+      continue
+    }
     await discardAttempt(store, keyPrefix)
     report.deletedAttempts.push(keyPrefix)
   }
@@ -65,14 +78,23 @@ function rememberLast(find: (parts: KeyParts) => Promise<AttemptOnRecord | null>
 
 /** Sweeps every store that the catalog knows. One that can't be swept doesn't stop the others. */
 export async function sweepStores(context: WorkerContext): Promise<void> {
-  const { catalog, clock, config, log, stores } = context
-  const settings = { db: catalog, clock, minimumAgeSeconds: config.COFFER_ORPHAN_SECONDS }
+  const { catalog, secrets, clock, config, log, stores } = context
+  const settings = { db: catalog, secrets, clock, minimumAgeSeconds: config.COFFER_ORPHAN_SECONDS }
   await catalog.exclusively('coffer sweep', async () => {
+    await discardSpent(context).catch((error: unknown) =>
+      log.error({ err: error }, 'staged objects could not be deleted'),
+    )
     for (const url of await storeAddresses(catalog)) {
       try {
         const report = await sweepStore(settings, stores.open(url))
-        const found = report.deletedAttempts.length + report.abortedUploads + report.unknownObjects
-        if (found > 0) log.warn({ report }, 'the sweep found leftovers in a store')
+        const uploads = await sweepUploads(settings, stores.open(url))
+        const found =
+          uploads +
+          report.deletedAttempts.length +
+          report.abortedUploads +
+          report.unknownObjects +
+          report.foreignAttempts.length
+        if (found > 0) log.warn({ report, uploads }, 'the sweep found leftovers in a store')
       } catch (error) {
         log.error({ err: error }, 'a store could not be swept; the others are')
       }

@@ -4,10 +4,12 @@ import type { RetentionInput } from './input.ts'
 const UNDO_DAYS = 1
 const BAD_DAYS = 30
 
-/** What a person said about this one; null: nobody did, its policy class decides. */
+/** What a person said about this one, or must say; null: nobody did, its policy class decides. */
 export function decideByDate(backup: RetentionInput, now: Date): Decision | null {
   const { label, deleteRequestedAt, scheduledForDeletionAt } = backup
   if (deleteRequestedAt) return decideByRequest(label, deleteRequestedAt, now)
+  if (backup.quarantined)
+    return keep('quarantined', label, 'It is corrupt: it stays, for people to look into, until a person deletes it.')
   if (scheduledForDeletionAt) {
     const date = show(scheduledForDeletionAt)
     return now >= scheduledForDeletionAt

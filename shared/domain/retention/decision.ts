@@ -1,6 +1,7 @@
 /** The stable names of why a backup stays or goes. */
 export type RetentionRule =
   | 'running'
+  | 'quarantined'
   | 'held'
   | 'leased'
   | 'deletion_undoable'
@@ -18,6 +19,7 @@ export type RetentionRule =
   | 'expired'
   | 'bad_recent'
   | 'bad_expired'
+  | 'unverified'
 
 export interface Decision {
   action: 'keep' | 'delete'

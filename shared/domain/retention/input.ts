@@ -17,6 +17,8 @@ export interface RetentionInput {
   localHour: string
   /** All service instances of the same backup are good: a restore point of the whole environment. */
   siblingsGood: boolean
+  /** What is stored of it is not what was sealed: it stays for people to look into. */
+  quarantined: boolean
   held: boolean
   leased: boolean
   running: boolean

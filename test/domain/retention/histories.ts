@@ -14,6 +14,7 @@ export function backupOf(time: string, given: Partial<RetentionInput> = {}): Ret
     bucketDate: time.slice(0, 10),
     localHour,
     siblingsGood: true,
+    quarantined: false,
     held: false,
     leased: false,
     running: false,

@@ -20,6 +20,7 @@ function verdictOn(backup: RetentionInput, policy: RetentionPolicy = DEFAULT_POL
 const loser = aged(0.1, { id: 'loser' })
 const date = (days: number) => ({ scheduledForDeletionAt: daysAgo(days) })
 const requested = (days: number) => ({ deleteRequestedAt: daysAgo(days) })
+const QUARANTINED = { standing: 'bad', quarantined: true } as const
 
 test.each<[string, Partial<RetentionInput>, 'keep' | 'delete', string]>([
   ['nothing else', {}, 'delete', 'bucket_taken'],
@@ -40,6 +41,21 @@ test.each<[string, Partial<RetentionInput>, 'keep' | 'delete', string]>([
   ['a date that has come, undo not yet over', { ...requested(0.5), ...date(1) }, 'keep', 'deletion_undoable'],
   ['bad and 29 days old', { standing: 'bad', at: daysAgo(29) }, 'keep', 'bad_recent'],
   ['bad and 30 days old', { standing: 'bad', at: daysAgo(30) }, 'delete', 'bad_expired'],
+  ['corrupt and 99 days old', { ...QUARANTINED, at: daysAgo(99) }, 'keep', 'quarantined'],
+  ['corrupt, and its own date has come', { ...QUARANTINED, ...date(1) }, 'keep', 'quarantined'],
+  [
+    'corrupt, and a deletion asked for an hour ago',
+    { ...QUARANTINED, ...requested(1 / 24) },
+    'keep',
+    'deletion_undoable',
+  ],
+  ['corrupt, and a deletion asked for 24 hours ago', { ...QUARANTINED, ...requested(1) }, 'delete', 'deletion_due'],
+  [
+    'corrupt, temporary, and its date has come',
+    { ...QUARANTINED, policyClass: 'temporary', ...date(1) },
+    'keep',
+    'quarantined',
+  ],
   ['bad, old, and its own date ahead', { standing: 'bad', at: daysAgo(99), ...date(-1) }, 'keep', 'date_pending'],
 ])('a scheduled one that policy would delete, with %s', (_, given, action, rule) => {
   expect(verdictOn({ ...loser, ...given })).toMatchObject({ id: 'loser', action, rule })

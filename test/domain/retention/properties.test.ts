@@ -52,6 +52,7 @@ const anyBackup = fc
       ),
       label,
       siblingsGood: fc.boolean(),
+      quarantined: fc.boolean(),
       held: sometimes,
       leased: sometimes,
       running: sometimes,
@@ -59,7 +60,12 @@ const anyBackup = fc
       deleteRequestedAt: date,
     }),
   })
-  .map(({ hour, given }) => backupOf(new Date(START_MS + hour * HOUR_MS).toISOString().slice(0, 13), given))
+  .map(({ hour, given: { quarantined, ...given } }) =>
+    backupOf(new Date(START_MS + hour * HOUR_MS).toISOString().slice(0, 13), {
+      ...given,
+      quarantined: quarantined && given.standing === 'bad',
+    }),
+  )
 const anyBackups = fc
   .array(anyBackup, { maxLength: 60, size: 'max' })
   .map((backups) => backups.map((backup, index) => ({ ...backup, id: String(index).padStart(3, '0') })))
@@ -94,6 +100,17 @@ test('the newest good one never goes by policy', () => {
       const verdicts = byId(policy, backups)
       const newestOnes = good.filter(({ at }) => at.getTime() === newest).map(({ id }) => verdicts.get(id)?.action)
       if (good.length > 0) expect(newestOnes).toContain('keep')
+    }),
+    RUNS,
+  )
+})
+
+test('what is corrupt goes only where a person has asked for it', () => {
+  fc.assert(
+    fc.property(policies, anyBackups, (policy, backups) => {
+      const verdicts = byId(policy, backups)
+      const quarantined = backups.filter((backup) => backup.quarantined && backup.deleteRequestedAt === null)
+      expect(quarantined.filter(({ id }) => verdicts.get(id)?.action !== 'keep')).toEqual([])
     }),
     RUNS,
   )

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { standing, type Standing } from '../../../shared/domain/standing.ts'
 import { OUTCOMES, STATES, type Outcome, type State } from '../../../shared/domain/states.ts'
 
-type Flag = 'corrupt' | 'lost' | 'suspect'
+type Flag = 'corrupt' | 'lost' | 'suspect' | 'unverified'
 
 const standingOf = (state: State, success: Outcome | null, flags: Flag[] = []) =>
   standing({
@@ -11,6 +11,7 @@ const standingOf = (state: State, success: Outcome | null, flags: Flag[] = []) =
     corrupt: flags.includes('corrupt'),
     lost: flags.includes('lost'),
     suspect: flags.includes('suspect'),
+    unverified: flags.includes('unverified'),
   })
 
 test.each<[Outcome, Flag[], Standing]>([
@@ -18,6 +19,8 @@ test.each<[Outcome, Flag[], Standing]>([
   ['SUCCESS', ['suspect'], 'degraded'],
   ['SUCCESS', ['corrupt'], 'bad'],
   ['SUCCESS', ['lost'], 'bad'],
+  ['SUCCESS', ['unverified'], 'bad'],
+  ['PARTIAL', ['unverified'], 'bad'],
   ['SUCCESS', ['suspect', 'corrupt'], 'bad'],
   ['SUCCESS', ['suspect', 'lost'], 'bad'],
   ['PARTIAL', [], 'degraded'],

@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+import { startTestProducer, type TestProducer } from '../support/producer.ts'
+import { until } from '../support/until.ts'
+import { startProcess } from '../support/worker-process.ts'
+import { expectProblem } from './problems.ts'
+
+async function createBackup(producer: TestProducer): Promise<string> {
+  const post = async (resource: string, body: unknown) =>
+    (await producer.ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
+  const media = join(producer.place.mediaRoot, 'shop')
+  await mkdir(media)
+  await writeFile(join(media, 'a'), 'a')
+  const application = await post('applications', { slug: 'shop' })
+  const environment = await post('environments', { application, slug: 'live', plan: null })
+  await post('service-instances', { environment, type: 'STORAGE', connection: { url: pathToFileURL(media).href } })
+  return post('backups', { environment })
+}
+
+function listen(
+  { url, place }: TestProducer,
+  path: string,
+  abort: AbortController,
+  token = place.adminToken,
+): Promise<Response> {
+  return fetch(new URL(path, url), { headers: { authorization: `Token ${token}` }, signal: abort.signal })
+}
+
+interface Sent {
+  event: string
+  data: { state: string; success: string | null; service_instance_backup_details: { state: string }[] }
+}
+
+const parse = (text: string): Sent[] =>
+  [...text.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, event = '', data = '']) => ({
+    event,
+    data: JSON.parse(data) as Sent['data'],
+  }))
+
+test('whoever listens to a backup hears where it is at once, of every change, and of its end', async () => {
+  await using producer = await startTestProducer()
+  const id = await createBackup(producer)
+  const response = await listen(producer, `/apps/v3/backups/${id}/events/`, new AbortController())
+  expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+  const text = response.text()
+  await using worker = startProcess('workers/main.ts', { env: producer.place.env })
+  await worker.line(({ msg }) => msg === 'worker ready')
+  const sent = parse(await text)
+  expect(sent[0]).toMatchObject({
+    event: 'progress',
+    data: { state: 'QUEUED', service_instance_backup_details: [{ state: 'QUEUED' }] },
+  })
+  expect(sent.at(-1)).toMatchObject({
+    event: 'end',
+    data: { state: 'COMPLETED', success: 'SUCCESS', service_instance_backup_details: [{ state: 'COMPLETED' }] },
+  })
+  expect(sent.filter(({ event }) => event === 'end')).toHaveLength(1)
+})
+
+test('one that has ended says so at once; an unknown one and a foreign one are 404', async () => {
+  await using producer = await startTestProducer()
+  const id = await createBackup(producer)
+  await producer.ask('POST', `/apps/v3/backups/${id}/cancel/`)
+  const { text } = await producer.ask('GET', `/apps/v3/backups/${id}/events/`)
+  expect(parse(text)).toMatchObject([{ event: 'end', data: { success: 'CANCELLED' } }])
+  const { body: other } = await producer.ask('GET', '/apps/v3/backups/00000000-0000-4000-8000-000000000000/events/')
+  expect(other).toMatchObject({ status: 404, code: 'NOT_FOUND' })
+  const [foreign] = await producer.catalog.query<{ id: string }>(
+    `INSERT INTO organisations (id, slug, name, created_at) VALUES (gen_random_uuid(), 'other', 'Other', now()) RETURNING id`,
+  )
+  const token = await producer.createToken('admin', foreign?.id)
+  expectProblem(await producer.ask('GET', `/apps/v3/backups/${id}/events/`, { token }), 404, 'NOT_FOUND')
+})
+
+test('a token that listens twenty times is refused a further stream until one has ended', async () => {
+  await using producer = await startTestProducer()
+  const id = await createBackup(producer)
+  const path = `/apps/v3/backups/${id}/events/`
+  const all = Array.from({ length: 20 }, () => new AbortController())
+  await Promise.all(all.map((abort) => listen(producer, path, abort)))
+  const refused = await producer.ask('GET', path)
+  expectProblem(refused, 429, 'TOO_MANY_ATTEMPTS')
+  expect(refused.headers.get('retry-after')).toBe('2')
+  all[0]?.abort()
+  const taken = new AbortController()
+  await until(async () => {
+    const response = await listen(producer, path, taken)
+    return response.ok || (await response.text()) === ''
+  })
+  for (const abort of [...all, taken]) abort.abort()
+})
+
+test('a producer that stops waits neither for listeners nor for connections that ask for nothing', async () => {
+  await using producer = await startTestProducer()
+  const id = await createBackup(producer)
+  const { hostname, port } = new URL(producer.url)
+  const silent = connect(Number(port), hostname)
+  await once(silent, 'connect')
+  const response = await listen(producer, `/apps/v3/backups/${id}/events/`, new AbortController())
+  const begun = performance.now()
+  const [text] = await Promise.all([response.text(), once(silent, 'close'), producer[Symbol.asyncDispose]()])
+  expect(parse(text)).toMatchObject([{ event: 'progress' }])
+  // Both would else be cut off when the time for draining is over.
+  expect(performance.now() - begun).toBeLessThan(9_000)
+})
