@@ -121,4 +121,4 @@ function valueText(value: unknown): string {
     .join(', ')
 }
 
-const itemText = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+const itemText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
