@@ -21,6 +21,7 @@ export function catalogRoutes(producer: Producer): Route[] {
       method: 'POST',
       path: '/apps/v3/catalog/rebuild/',
       role: 'admin',
+      isLong: true,
       async handle(call) {
         requireWholeInstallation(call.actor, 'rebuilding the catalog')
         const { store } = parseBody(Rebuild, call)
@@ -34,6 +35,7 @@ export function catalogRoutes(producer: Producer): Route[] {
       method: 'POST',
       path: '/apps/v3/backups/:uuid/accept/',
       role: 'admin',
+      isLong: true,
       async handle(call) {
         parseBody(Nothing, call)
         const { uuid: id } = await getBackup(catalog, call.params['uuid'] ?? '', call.actor.scope)

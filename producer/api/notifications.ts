@@ -44,6 +44,7 @@ export function notificationRoutes(producer: Producer): Route[] {
       method: 'POST',
       path: all,
       role: 'admin',
+      isSecret: true,
       handle: async (call) => ({
         status: 201,
         body: await makeSink(producer, parseBody(NewSink, call), call.actor.scope),
@@ -73,7 +74,7 @@ export function notificationRoutes(producer: Producer): Route[] {
         return { status: 204 }
       },
     },
-    { method: 'POST', path: `${one}test/`, role: 'admin', handle: testSink },
+    { method: 'POST', path: `${one}test/`, role: 'admin', isLong: true, handle: testSink },
     {
       method: 'GET',
       path: '/apps/v3/events/',

@@ -1,7 +1,7 @@
 import type { ServiceType } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import type { Db } from './database.ts'
-import { GOOD } from './deleting.ts'
+import { GOOD } from './good.ts'
 import { getEnvironment } from './environments.ts'
 import type { Scope } from './scope.ts'
 
