@@ -116,7 +116,11 @@ test('F2 a restore that kills every worker ends as a failure after three of them
 test('F3 a worker that freezes and thaws after another has taken over changes nothing', async () => {
   await using coffer = await startTestCoffer({ env: IMPATIENT })
   const media = await changedMedia(coffer)
-  const frozen = await coffer.worker({ killAt: 'media-staged', env: { COFFER_TEST_SIGNAL: 'SIGSTOP' } })
+  // It must not freeze while it reconciles: no other would, then.
+  const frozen = await coffer.worker({
+    killAt: 'media-staged',
+    env: { COFFER_TEST_SIGNAL: 'SIGSTOP', COFFER_RECONCILE_SECONDS: '3600' },
+  })
   const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
   await frozen.line(({ msg }) => msg === 'SIGSTOP at media-staged')
   await coffer.worker()
