@@ -1,5 +1,6 @@
 import { forgetOldEvents } from '../../shared/catalog/events.ts'
 import { recordReconciled } from '../../shared/catalog/heartbeats.ts'
+import { ringSinksDue } from '../../shared/catalog/notification-deliveries.ts'
 import { ringBackupsDue, ringVerificationsDue } from '../../shared/catalog/outbox.ts'
 import { ringPrunesDue } from '../../shared/catalog/prune-bells.ts'
 import { ringRestoresDue } from '../../shared/catalog/restore-bells.ts'
@@ -27,6 +28,7 @@ export async function reconcile(context: WorkerContext): Promise<void> {
     await ringBackupsDue(context.catalog)
     await ringRestoresDue(context.catalog)
     await ringVerificationsDue(context.catalog)
+    await ringSinksDue(context.catalog)
     await ringPrunesDue(context.catalog, context.clock())
     await watchSchedules(context)
     await forgetOldEvents(context.catalog, context.clock())
