@@ -68,7 +68,10 @@ export function keyRoutes(producer: Producer): Route[] {
   async function listBackups(call: Call): Promise<Reply> {
     requireWholeInstallation(call.actor, 'the list of what a key opens')
     const { page } = parseListQuery({}, call)
-    const { rows, count } = await listReadable(catalog, call.params['recipient'] ?? '', page)
+    const key = call.params['recipient'] ?? ''
+    const isKnown = (await listRecipients(catalog, given)).some((row) => row.recipient === key)
+    if (!isKnown) throw new CofferError('NOT_FOUND', `there is no key ${key}`)
+    const { rows, count } = await listReadable(catalog, key, page)
     return listReply(call, page, count, rows)
   }
 

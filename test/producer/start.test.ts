@@ -70,7 +70,11 @@ test('ready means that catalog, migrations, Redis, store, keys and clients answe
   const [ready] = await askOnce(place, {}, '/readyz', [''])
   expect(ready?.body).toEqual({
     status: 'ready',
-    checks: ['catalog', 'migrations', 'redis', 'store', 'keys', 'clients'].map((name) => ({ name, ok: true, reason: null })),
+    checks: ['catalog', 'migrations', 'redis', 'store', 'keys', 'clients'].map((name) => ({
+      name,
+      ok: true,
+      reason: null,
+    })),
   })
   const [missing] = await askOnce(place, { COFFER_STORAGE_URL: 's3://bucket?endpoint=http://127.0.0.1:1' }, '/readyz', [
     '',
