@@ -4,7 +4,7 @@ import { GOOD } from './good.ts'
 import { ringVerifications } from './outbox.ts'
 
 const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.manifest IS NOT NULL`
-const DRILLABLE = `${GOOD('s')} AND b.policy_class <> 'temporary'`
+const DRILLABLE = `${GOOD('s')} AND b.policy_class IN ('scheduled', 'on_demand')`
 
 /** Every environment, also deleted ones, with what its plan says of `level`; without a plan the default. Needs $2. */
 const RULED = (level: 'metadata' | 'checksum' | 'drill', field: 'every_days' | 'most_per_day' = 'every_days') =>
