@@ -47,7 +47,13 @@ export async function* decompressFrames(
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Buffer, void, void> {
-  yield* mapInOrder(readFrames(source, maxBytes), FRAMES_IN_FLIGHT, decompressFrame)
+  const spare: Buffer[] = []
+  const open = async (frame: StoredFrame) => {
+    const plain = await decompressFrame(frame)
+    spare.push(Buffer.from(frame.bytes.buffer))
+    return plain
+  }
+  yield* mapInOrder(readFrames(source, maxBytes, spare), FRAMES_IN_FLIGHT, open)
 }
 
 async function compressFrame(plain: Buffer): Promise<StoredFrame> {
