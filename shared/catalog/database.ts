@@ -3,7 +3,12 @@ import { CofferError } from '../errors.ts'
 
 /** What a query needs: the catalog itself, or a transaction of it. */
 export interface Db {
-  query<Row extends object = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
+  /** @param name of a statement that every request runs, and whose text is always the same: the server then keeps it parsed and planned */
+  query<Row extends object = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    name?: string,
+  ): Promise<Row[]>
 }
 
 export interface Catalog extends Db {
@@ -48,7 +53,7 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
   // The pool listens to idle sessions only. One that breaks in use fails the query that comes next, and must not end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   return {
-    query: (text, values) => run(pool, text, values),
+    query: (text, values, name) => run(pool, text, values, name),
     transaction: (work) => retrying(() => transaction(pool, work)),
     exclusively: (name, work) => exclusively(pool, name, work),
     close: () => pool.end(),
@@ -73,7 +78,7 @@ export function insideTransaction(catalog: Catalog, tx: Db): Catalog {
     }
   }
   return {
-    query: (text, values) => undoable(() => tx.query(text, values)),
+    query: (text, values, name) => undoable(() => tx.query(text, values, name)),
     transaction: (work) => undoable(() => work(tx)),
     exclusively: (name, work) => catalog.exclusively(name, work),
     close: () => Promise.resolve(),
@@ -84,8 +89,9 @@ async function run<Row extends object>(
   runner: pg.Pool | pg.PoolClient,
   text: string,
   values?: readonly unknown[],
+  name?: string,
 ): Promise<Row[]> {
-  const result = await runner.query<Row>(text, values === undefined ? undefined : [...values])
+  const result = await runner.query<Row>({ text, ...(values && { values: [...values] }), ...(name && { name }) })
   return result.rows
 }
 
@@ -102,7 +108,7 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Prom
   let broken: Error | undefined
   try {
     await client.query('BEGIN')
-    const result = await work({ query: (text, values) => run(client, text, values) })
+    const result = await work({ query: (text, values, name) => run(client, text, values, name) })
     await client.query('COMMIT')
     return result
   } catch (error) {
