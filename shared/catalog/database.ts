@@ -61,29 +61,15 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
 }
 
 /**
- * The catalog for work inside a transaction: its queries and transactions join that one, and are kept or undone with it. One that fails
- * leaves the others usable, as it does outside.
+ * The catalog for work inside a transaction: its queries and transactions join that one, and are kept or undone with it. After one that
+ * fails PostgreSQL refuses every other: a failure that is to be lived with needs a savepoint of its own.
  */
-export function insideTransaction(catalog: Catalog, tx: Db): Catalog {
-  const undoable = async <T>(work: () => Promise<T>): Promise<T> => {
-    await tx.query('SAVEPOINT inside')
-    try {
-      const result = await work()
-      await tx.query('RELEASE SAVEPOINT inside')
-      return result
-    } catch (error) {
-      // Where even this fails, the whole transaction does.
-      await tx.query('ROLLBACK TO SAVEPOINT inside').catch(() => undefined)
-      throw error
-    }
-  }
-  return {
-    query: (text, values, name) => undoable(() => tx.query(text, values, name)),
-    transaction: (work) => undoable(() => work(tx)),
-    exclusively: (name, work) => catalog.exclusively(name, work),
-    close: () => Promise.resolve(),
-  }
-}
+export const insideTransaction = (catalog: Catalog, tx: Db): Catalog => ({
+  ...tx,
+  transaction: (work) => work(tx),
+  exclusively: (name, work) => catalog.exclusively(name, work),
+  close: () => Promise.resolve(),
+})
 
 async function run<Row extends object>(
   runner: pg.Pool | pg.PoolClient,
