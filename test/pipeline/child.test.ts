@@ -153,7 +153,7 @@ describe('writeToChild', () => {
     async function* input() {
       for (;;) {
         made += 1
-        if (made === 2) setImmediate(() => controller.abort(new Error('seen enough')))
+        if (made === 2) void setImmediate().then(() => controller.abort(new Error('seen enough')))
         yield* of('x'.repeat(5_000_000))
       }
     }
