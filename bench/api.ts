@@ -1,7 +1,9 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import autocannon from 'autocannon'
+import autocannon, { type Result } from 'autocannon'
 import { openCatalog } from '../shared/catalog/database.ts'
 import { ensureTestServices } from '../scripts/services/test-services.ts'
 import { askProducer, createTestPlace } from '../test/support/producer.ts'
@@ -13,6 +15,8 @@ const [perSecond = 200] = process.argv.slice(2).map(Number)
 const ENVIRONMENTS = 50
 const IDLE_BACKUPS = 100
 const LOAD_SECONDS = 20
+const CONNECTIONS = 20
+const SECOND_MS = 1000
 
 const services = await ensureTestServices(process.env)
 process.env.COFFER_TEST_DATABASE_URL = services.databaseUrl
@@ -43,24 +47,44 @@ try {
   }
   const catalog = openCatalog({ url: place.databaseUrl, maxConnections: 2, onError: () => undefined })
 
-  const load = async (title: string) => {
-    const result = await autocannon({
-      url,
-      connections: 20,
-      overallRate: perSecond,
-      duration: LOAD_SECONDS,
-      headers: { authorization: `Token ${place.adminToken}`, 'content-type': 'application/json' },
-      requests: environments.map((environment) => ({
-        method: 'POST',
-        path: '/apps/v3/backups/',
-        body: JSON.stringify({ environment }),
-      })),
-    })
-    const { p50, p97_5, p99, max } = result.latency
+  /** autocannon sends what a connection has to send in a second at once, so that connections that begin together make bursts. */
+  const load = async (title: string, betweenMs = SECOND_MS / CONNECTIONS) => {
+    const took: number[] = []
+    const connect = async (_: unknown, n: number) => {
+      await sleep(n * betweenMs)
+      const options = {
+        url,
+        connections: 1,
+        connectionRate: perSecond / CONNECTIONS,
+        duration: LOAD_SECONDS,
+        headers: { authorization: `Token ${place.adminToken}`, 'content-type': 'application/json' },
+        requests: environments.map((environment) => ({
+          method: 'POST' as const,
+          path: '/apps/v3/backups/',
+          body: JSON.stringify({ environment }),
+        })),
+      }
+      return new Promise<Result>((resolve, reject) => {
+        const run = autocannon(options, (error: Error | null, result) => (error ? reject(error) : resolve(result)))
+        run.on('response', (_client, _status, _bytes, ms) => took.push(ms))
+      })
+    }
+    const busy = await processorSeconds()
+    const runs = await Promise.all(Array.from({ length: CONNECTIONS }, connect))
+    const used = (await processorSeconds()) - busy
+    const sum = (of: '2xx' | 'non2xx' | 'errors' | 'timeouts') => runs.reduce((total, run) => total + run[of], 0)
+    took.sort((a, b) => a - b)
+    const [p50, p95, p99, max] = [0.5, 0.95, 0.99, 1].map((of) => percentile(took, of).toFixed(1))
     say(
-      `${title}: ${result['2xx']} answers 2xx and ${result.non2xx} others in ${result.duration} s, ` +
-        `p50 ${p50} ms, p97.5 ${p97_5} ms, p99 ${p99} ms, max ${max} ms; ${result.errors} errors, ${result.timeouts} timeouts`,
+      `${title}: ${sum('2xx')} answers 2xx and ${sum('non2xx')} others, ${sum('errors')} errors, ${sum('timeouts')} timeouts; ` +
+        `p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms, max ${max} ms; ` +
+        `${((used / took.length) * 1000).toFixed(2)} ms of the producer's processor time each, load ${loadavg()[0]?.toFixed(1)}`,
     )
+  }
+
+  const processorSeconds = async () => {
+    const fields = (await readFile(`/proc/${producer.child.pid}/stat`, 'latin1')).split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) / 100
   }
 
   const worker = startProcess('workers/main.ts', { env: place.env })
@@ -82,6 +106,7 @@ try {
   )
   await worker.stop()
   await load(`POST /backups/ at ${perSecond} a second, no worker`)
+  await load(`the same in bursts of ${CONNECTIONS} at once`, 0)
   const busy = startProcess('workers/main.ts', { env: place.env })
   await busy.line(({ msg }) => msg === 'worker ready')
   await load(`POST /backups/ at ${perSecond} a second, while a worker works them off`)

@@ -4,8 +4,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureTestServices } from '../scripts/services/test-services.ts'
 import { CofferError } from '../shared/errors.ts'
@@ -35,10 +36,24 @@ let lastStep = 0
 
 async function timed<T>(title: string, work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
   const begun = (lastStep = performance.now())
+  const busy = processorSeconds()
   const result = await work()
   const seconds = (performance.now() - begun) / 1000
-  console.log(`${title.padEnd(52)} ${seconds.toFixed(1).padStart(7)} s`)
+  const used = `${(processorSeconds() - busy).toFixed(1)} s of processor, load ${loadavg()[0]?.toFixed(1)}`
+  console.log(`${title.padEnd(52)} ${seconds.toFixed(1).padStart(7)} s, ${used}`)
   return { seconds, result }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const [low = NaN, high = NaN] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
+  return (low + high) / 2
+}
+
+/** Of this process and of its children that have ended, the server's not among them: a busy machine is slow to whoever needs more. */
+function processorSeconds(): number {
+  const fields = readFileSync('/proc/self/stat', 'latin1').split(') ')[1]?.split(' ') ?? []
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) / 100, 0)
 }
 
 /** Where the time of a restore goes. */
@@ -119,12 +134,17 @@ try {
     return seconds
   }
 
+  const seconds = { coffer: [] as number[], programs: [] as number[] }
   for (let round = 1; round <= rounds; round++) {
     // Which of them is first changes, so that neither has always the warmer caches.
-    const coffer = round % 2 === 0 ? await byCoffer() : null
-    const programs = await byPrograms()
-    console.log(`round ${round}: ratio ${((coffer ?? (await byCoffer())) / programs).toFixed(2)}`)
+    if (round % 2 === 0) seconds.coffer.push(await byCoffer())
+    seconds.programs.push(await byPrograms())
+    if (round % 2 === 1) seconds.coffer.push(await byCoffer())
+    const ratio = (seconds.coffer.at(-1) ?? NaN) / (seconds.programs.at(-1) ?? NaN)
+    console.log(`round ${round}: ratio ${ratio.toFixed(2)}`)
   }
+  const [coffer, programs] = [median(seconds.coffer), median(seconds.programs)]
+  console.log(`medians: ${coffer.toFixed(1)} s and ${programs.toFixed(1)} s, ratio ${(coffer / programs).toFixed(2)}`)
 } finally {
   await source.drop()
   await target.drop()

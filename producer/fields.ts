@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Clock } from '../shared/clock.ts'
 
 /** The fields that several resources share, each with the message that a person reads when it is wrong. */
 
@@ -47,8 +48,18 @@ const time = z.iso
   .datetime({ offset: true, error: 'must be a time with offset such as 2030-01-31T12:00:00Z' })
   .transform((text) => new Date(text))
 
-/** A time with its offset, later than `now`. */
-export const futureTime = (now: Date) => time.refine((given) => given > now, 'must be in the future')
+/** A time with its offset, later than now. */
+export const futureTime = (clock: Clock) => time.refine((given) => given > clock(), 'must be in the future')
+
+/** A schema that depends on the clock, made once for each: making one costs many times what parsing with it does. */
+export function oncePerClock<Schema extends z.ZodType>(make: (clock: Clock) => Schema): (clock: Clock) => Schema {
+  const made = new WeakMap<Clock, Schema>()
+  return (clock) => {
+    const schema = made.get(clock) ?? make(clock)
+    made.set(clock, schema)
+    return schema
+  }
+}
 
 /** The digest of a refusal with CONFIRMATION_REQUIRED: that the backups may go which it names. */
 export const confirm = z.string('must be text').regex(/^[0-9a-f]{64}$/, 'must be the digest of an earlier refusal')

@@ -4,7 +4,7 @@ import { getBackup, type BackupView } from '../../shared/catalog/backups.ts'
 import { deleteBackup, undeleteBackup } from '../../shared/catalog/deletions.ts'
 import { holdBackup, releaseBackup, setDeletionDate } from '../../shared/catalog/holds.ts'
 import { acknowledgeSize } from '../../shared/catalog/suspects.ts'
-import { futureTime, notes, reason } from '../fields.ts'
+import { futureTime, notes, oncePerClock, reason } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { parseBody } from '../requests.ts'
 import type { Call, Route } from '../routes.ts'
@@ -12,8 +12,9 @@ import type { Call, Route } from '../routes.ts'
 const Nothing = z.strictObject({})
 const Hold = z.strictObject({ reason })
 const Deletion = z.strictObject({ reason, force: z.boolean('must be true or false').default(false) })
-const changesAt = (now: Date) =>
-  z.strictObject({ notes: notes.optional(), scheduled_for_deletion_at: futureTime(now).nullable().optional() })
+const changesAt = oncePerClock((clock) =>
+  z.strictObject({ notes: notes.optional(), scheduled_for_deletion_at: futureTime(clock).nullable().optional() }),
+)
 
 /** What a person decides about a backup, whatever the policy says. */
 export function backupKeepingRoutes({ catalog, clock, ringer }: Producer): Route[] {
@@ -38,7 +39,7 @@ export function backupKeepingRoutes({ catalog, clock, ringer }: Producer): Route
     change('PATCH', one, 'admin', async (call) => {
       const now = clock()
       const { scope } = call.actor
-      const { notes: text, scheduled_for_deletion_at: date } = parseBody(changesAt(now), call)
+      const { notes: text, scheduled_for_deletion_at: date } = parseBody(changesAt(clock), call)
       if (date !== undefined) await setDeletionDate(catalog, idOf(call), date, scope, now)
       if (text !== undefined) await setNotes(catalog, idOf(call), text, scope)
       return getBackup(catalog, idOf(call), scope)

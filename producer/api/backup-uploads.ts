@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { createUpload } from '../../shared/catalog/uploads.ts'
-import { futureTime, notes, uuid } from '../fields.ts'
+import { futureTime, notes, oncePerClock, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { parseBody } from '../requests.ts'
 import type { Route } from '../routes.ts'
@@ -9,7 +9,7 @@ import { uploadLink } from '../upload-links.ts'
 /** Of the ways that Divio's clients know, the one that needs nothing but HTTP. */
 const HANDLER = 'exo-presigned-v1'
 
-const newUpload = (now: Date) =>
+const newUpload = oncePerClock((clock) =>
   z.strictObject({
     environment: uuid,
     services: z
@@ -17,8 +17,9 @@ const newUpload = (now: Date) =>
       .min(1, 'must have at least one')
       .max(1000, 'must be at most 1000'),
     notes: notes.default(''),
-    scheduled_for_deletion_at: futureTime(now).nullable().default(null),
-  })
+    scheduled_for_deletion_at: futureTime(clock).nullable().default(null),
+  }),
+)
 
 /** Its links are secrets that anyone may use, so asking for them takes what making a backup takes. */
 export function backupUploadRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
@@ -29,7 +30,7 @@ export function backupUploadRoutes({ catalog, clock, secrets, settings }: Produc
       role: 'operator',
       async handle(call) {
         const now = clock()
-        const body = parseBody(newUpload(now), call)
+        const body = parseBody(newUpload(clock), call)
         const { backup, expiresAt, parts } = await createUpload(catalog, {
           environmentId: body.environment,
           services: body.services,

@@ -3,19 +3,20 @@ import { cancelBackup, retryBackup } from '../../shared/catalog/backup-requests.
 import { createBackup, getBackup, listBackups } from '../../shared/catalog/backups.ts'
 import { STATES } from '../../shared/domain/states.ts'
 import { backupFilter, backupFilters } from '../backup-filters.ts'
-import { filterOf, filterUuid, futureTime, notes, uuid } from '../fields.ts'
+import { filterOf, filterUuid, futureTime, notes, oncePerClock, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
 import type { Call, Reply, Route } from '../routes.ts'
 
-const newBackup = (now: Date) =>
+const newBackup = oncePerClock((clock) =>
   z.strictObject({
     environment: uuid,
     services: z.array(uuid, 'must be a list of UUIDs').max(1000, 'must be at most 1000').optional(),
     trigger: z.literal('MANUAL', 'must be MANUAL').default('MANUAL'),
     notes: notes.default(''),
-    scheduled_for_deletion_at: futureTime(now).nullable().default(null),
-  })
+    scheduled_for_deletion_at: futureTime(clock).nullable().default(null),
+  }),
+)
 const Nothing = z.strictObject({})
 const filters = {
   environment: filterUuid.optional(),
@@ -78,7 +79,7 @@ export function backupRoutes({ catalog, clock, ringer, settings: { maxTries } }:
 
   async function create(call: Call): Promise<Reply> {
     const now = clock()
-    const body = parseBody(newBackup(now), call)
+    const body = parseBody(newBackup(clock), call)
     const backup = await createBackup(catalog, {
       environmentId: body.environment,
       services: body.services,

@@ -3,18 +3,19 @@ import { getOrganisation } from '../../shared/catalog/organisations.ts'
 import { ROLES, createToken, getToken, listTokens, revokeToken } from '../../shared/catalog/tokens.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { requireWholeInstallation, type Actor } from '../auth.ts'
-import { futureTime, name, uuid } from '../fields.ts'
+import { futureTime, name, oncePerClock, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
 import { listReply, parseBody, parseListQuery } from '../requests.ts'
 import type { Call, Route } from '../routes.ts'
 
-const newToken = (now: Date) =>
+const newToken = oncePerClock((clock) =>
   z.strictObject({
     name,
     role: z.enum(ROLES, `must be one of ${ROLES.join(', ')}`),
     organisation: uuid.nullable().optional(),
-    expires_at: futureTime(now).nullable().optional(),
-  })
+    expires_at: futureTime(clock).nullable().optional(),
+  }),
+)
 
 /** Admins make tokens, so none has a higher role than its maker; nor has it a wider scope or a longer life. */
 export function tokenRoutes({ catalog, clock }: Producer): Route[] {
@@ -40,7 +41,7 @@ export function tokenRoutes({ catalog, clock }: Producer): Route[] {
       async handle(call) {
         const now = clock()
         const { actor } = call
-        const body = parseBody(newToken(now), call)
+        const body = parseBody(newToken(clock), call)
         const input = {
           name: body.name,
           role: body.role,

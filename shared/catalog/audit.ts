@@ -51,6 +51,7 @@ export async function writeAudit(db: Db, entry: AuditEntry): Promise<void> {
       entry.changes,
       entry.requestId,
     ],
+    'line of the audit log',
   )
 }
 

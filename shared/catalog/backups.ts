@@ -5,7 +5,7 @@ import type { VerificationLevel } from '../domain/verification.ts'
 import { CofferError } from '../errors.ts'
 import { countUpTo } from './counting.ts'
 import type { Catalog, Db } from './database.ts'
-import { ringServiceInstanceBackups } from './outbox.ts'
+import { serviceInstanceBells } from './outbox.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 
 /** A backup as the API shows it. `size` is the sum of the stored sizes in bytes, null until something is stored. */
@@ -61,10 +61,11 @@ const VIEW = `
 
 export async function getBackup(db: Db, id: string, scope: Scope): Promise<BackupView> {
   const [row] = isUuid(id)
-    ? await db.query<BackupView>(`${VIEW} WHERE b.id = $1 AND ($2::uuid IS NULL OR a.organisation_id = $2)`, [
-        id,
-        scope.organisationId,
-      ])
+    ? await db.query<BackupView>(
+        `${VIEW} WHERE b.id = $1 AND ($2::uuid IS NULL OR a.organisation_id = $2)`,
+        [id, scope.organisationId],
+        'backup',
+      )
     : []
   if (!row) throw new CofferError('NOT_FOUND', `there is no backup ${id}`)
   return row
@@ -136,14 +137,11 @@ export const createBackup = (catalog: Catalog, input: NewBackup): Promise<Backup
 
 /** The same inside a transaction of the caller. @returns its id */
 export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
-  const timezone = await environmentTimezone(tx, input)
-  const services = await chosenServices(tx, input)
+  const { timezone, services } = await findEnvironment(tx, input)
   const { occurrence, now } = input
   const id = randomUUID()
   await tx.query(
-    `INSERT INTO backups (id, environment_id, state, trigger, policy_class, notes, bucket_date, scheduled_for_deletion_at,
-                          created_at, schedule_id, due_at, late)
-     VALUES ($1, $2, 'QUEUED', $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    NEW_BACKUP,
     [
       id,
       input.environmentId,
@@ -156,48 +154,57 @@ export async function insertBackup(tx: Db, input: NewBackup): Promise<string> {
       occurrence?.scheduleId ?? null,
       occurrence?.dueAt ?? null,
       occurrence?.late ?? false,
+      chosenServices(services, input),
+      input.maxTries,
     ],
-  )
-  const siblings = await tx.query<{ id: string }>(
-    `INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at, not_before)
-     SELECT gen_random_uuid(), $1, service, $3, $4, CASE WHEN $5 THEN 'infinity' ELSE now() END
-       FROM unnest($2::uuid[]) AS service RETURNING id`,
-    // An upload has nothing to take until its bytes are there.
-    [id, services, input.maxTries, now, input.trigger === 'UPLOAD'],
-  )
-  await ringServiceInstanceBackups(
-    tx,
-    siblings.map((sibling) => sibling.id),
+    'new backup',
   )
   return id
 }
 
-async function environmentTimezone(tx: Db, { environmentId, scope }: NewBackup): Promise<string> {
+// In one statement, since it is asked for more often than all else. An upload has nothing to take until its bytes are there.
+const NEW_BACKUP = `
+  WITH backup AS (
+    INSERT INTO backups (id, environment_id, state, trigger, policy_class, notes, bucket_date, scheduled_for_deletion_at,
+                         created_at, schedule_id, due_at, late)
+    VALUES ($1, $2, 'QUEUED', $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id, trigger
+  ), siblings AS (
+    INSERT INTO service_instance_backups (id, backup_id, service_instance_id, tries_left, queued_at, not_before)
+    SELECT gen_random_uuid(), id, service, $13, $8, CASE WHEN trigger = 'UPLOAD' THEN 'infinity' ELSE now() END
+      FROM backup, unnest($12::uuid[]) AS service RETURNING *
+  ) ${serviceInstanceBells('siblings', 'backup')}`
+
+interface FoundEnvironment {
+  timezone: string
+  /** Ids of its service instances. */
+  services: string[]
+}
+
+async function findEnvironment(tx: Db, { environmentId, scope }: NewBackup): Promise<FoundEnvironment> {
   const [row] = isUuid(environmentId)
-    ? await tx.query<{ timezone: string }>(
-        `SELECT e.timezone FROM environments e JOIN applications a ON a.id = e.application_id
+    ? await tx.query<FoundEnvironment>(
+        `SELECT e.timezone, ARRAY(SELECT id FROM service_instances WHERE environment_id = e.id AND deleted_at IS NULL
+                                   ORDER BY type, prefix) AS services
+           FROM environments e JOIN applications a ON a.id = e.application_id
           WHERE e.id = $1 AND e.deleted_at IS NULL AND a.deleted_at IS NULL
             AND ($2::uuid IS NULL OR a.organisation_id = $2) FOR SHARE OF e`,
         [environmentId, scope.organisationId],
+        'environment to back up',
       )
     : []
   if (!row) throw new CofferError('NOT_FOUND', `there is no environment ${environmentId}`)
-  return row.timezone
+  return row
 }
 
-async function chosenServices(tx: Db, { environmentId, services = [] }: NewBackup): Promise<string[]> {
-  const rows = await tx.query<{ id: string }>(
-    'SELECT id FROM service_instances WHERE environment_id = $1 AND deleted_at IS NULL ORDER BY type, prefix',
-    [environmentId],
-  )
-  const known = new Set(rows.map((row) => row.id))
-  const unknown = services.filter((id) => !known.has(id.toLowerCase()))
+function chosenServices(known: readonly string[], { environmentId, services = [] }: NewBackup): readonly string[] {
+  const wanted = [...new Set(services.map((id) => id.toLowerCase()))]
+  const unknown = wanted.filter((id) => !known.includes(id))
   if (unknown.length > 0)
     throw new CofferError('NOT_FOUND', `environment ${environmentId} has no service instance ${unknown.join(', ')}`)
-  if (known.size === 0)
+  if (known.length === 0)
     throw new CofferError(
       'CONFLICT',
       `environment ${environmentId} has no service instance, so there is nothing to back up`,
     )
-  return services.length === 0 ? [...known] : [...new Set(services.map((id) => id.toLowerCase()))]
+  return wanted.length === 0 ? known : wanted
 }

@@ -3,7 +3,12 @@ import { CofferError } from '../errors.ts'
 
 /** What a query needs: the catalog itself, or a transaction of it. */
 export interface Db {
-  query<Row extends object = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
+  /** @param name of a statement that every request runs, and whose text is always the same: the server then keeps it parsed and planned */
+  query<Row extends object = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    name?: string,
+  ): Promise<Row[]>
 }
 
 export interface Catalog extends Db {
@@ -51,7 +56,7 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
   // The pool listens to idle sessions only. One that breaks in use fails the query that comes next, and must not end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   return {
-    query: (text, values) => run(pool, text, values),
+    query: (text, values, name) => run(pool, text, values, name),
     transaction: (work) => retrying(() => transaction(pool, work)),
     exclusively: (name, work) => exclusively(pool, name, work),
     close: () => pool.end(),
@@ -59,36 +64,23 @@ export function openCatalog({ url, maxConnections, onError }: CatalogOptions): C
 }
 
 /**
- * The catalog for work inside a transaction: its queries and transactions join that one, and are kept or undone with it. One that fails
- * leaves the others usable, as it does outside.
+ * The catalog for work inside a transaction: its queries and transactions join that one, and are kept or undone with it. After one that
+ * fails PostgreSQL refuses every other: a failure that is to be lived with needs a savepoint of its own.
  */
-export function insideTransaction(catalog: Catalog, tx: Db): Catalog {
-  const undoable = async <T>(work: () => Promise<T>): Promise<T> => {
-    await tx.query('SAVEPOINT inside')
-    try {
-      const result = await work()
-      await tx.query('RELEASE SAVEPOINT inside')
-      return result
-    } catch (error) {
-      // Where even this fails, the whole transaction does.
-      await tx.query('ROLLBACK TO SAVEPOINT inside').catch(() => undefined)
-      throw error
-    }
-  }
-  return {
-    query: (text, values) => undoable(() => tx.query(text, values)),
-    transaction: (work) => undoable(() => work(tx)),
-    exclusively: (name, work) => catalog.exclusively(name, work),
-    close: () => Promise.resolve(),
-  }
-}
+export const insideTransaction = (catalog: Catalog, tx: Db): Catalog => ({
+  ...tx,
+  transaction: (work) => work(tx),
+  exclusively: (name, work) => catalog.exclusively(name, work),
+  close: () => Promise.resolve(),
+})
 
 async function run<Row extends object>(
   runner: pg.Pool | pg.PoolClient,
   text: string,
   values?: readonly unknown[],
+  name?: string,
 ): Promise<Row[]> {
-  const result = await runner.query<Row>(text, values === undefined ? undefined : [...values])
+  const result = await runner.query<Row>({ text, ...(values && { values: [...values] }), ...(name && { name }) })
   return result.rows
 }
 
@@ -105,7 +97,7 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Db) => Promise<T>): Prom
   let broken: Error | undefined
   try {
     await client.query('BEGIN')
-    const result = await work({ query: (text, values) => run(client, text, values) })
+    const result = await work({ query: (text, values, name) => run(client, text, values, name) })
     await client.query('COMMIT')
     return result
   } catch (error) {

@@ -6,20 +6,24 @@ const BATCH = 100
 /** Names a job for those who read Bull Board. */
 const JOB_NAME = `e.slug || ' · ' || a.slug || ' · ' || si.prefix`
 
-/** Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. Uploads that wait for their bytes have none. */
+/**
+ * Writes the doorbells of those that are QUEUED; rung after the commit, at the earliest at their `not_before`. Uploads that wait for their
+ * bytes have none.
+ * @param siblings, backups the tables, or what the same statement has just inserted into them
+ */
+export const serviceInstanceBells = (siblings = 'service_instance_backups', backups = 'backups') => `
+  INSERT INTO outbox (queue, job_id, name, data, not_before)
+  SELECT CASE WHEN b.trigger = 'UPLOAD' THEN 'transfer' WHEN si.type = 'DATABASE' THEN 'dump' ELSE 'media-archive' END,
+         s.id || '-' || s.attempt + 1, ${JOB_NAME}, jsonb_build_object('id', s.id, 'attempt', s.attempt + 1), s.not_before
+    FROM ${siblings} s
+    JOIN ${backups} b ON b.id = s.backup_id
+    JOIN service_instances si ON si.id = s.service_instance_id
+    JOIN environments e ON e.id = si.environment_id
+    JOIN applications a ON a.id = e.application_id
+   WHERE s.state = 'QUEUED' AND s.not_before < 'infinity'`
+
 export async function ringServiceInstanceBackups(tx: Db, ids: readonly string[]): Promise<void> {
-  await tx.query(
-    `INSERT INTO outbox (queue, job_id, name, data, not_before)
-     SELECT CASE WHEN b.trigger = 'UPLOAD' THEN 'transfer' WHEN si.type = 'DATABASE' THEN 'dump' ELSE 'media-archive' END, s.id || '-' || s.attempt + 1, ${JOB_NAME},
-            jsonb_build_object('id', s.id, 'attempt', s.attempt + 1), s.not_before
-       FROM service_instance_backups s
-       JOIN backups b ON b.id = s.backup_id
-       JOIN service_instances si ON si.id = s.service_instance_id
-       JOIN environments e ON e.id = si.environment_id
-       JOIN applications a ON a.id = e.application_id
-      WHERE s.id = ANY($1::uuid[]) AND s.state = 'QUEUED' AND s.not_before < 'infinity'`,
-    [ids],
-  )
+  await tx.query(`${serviceInstanceBells()} AND s.id = ANY($1::uuid[])`, [ids])
 }
 
 export async function ringServiceInstanceRestores(tx: Db, ids: readonly string[]): Promise<void> {
@@ -71,6 +75,7 @@ export async function deliverBells(
       `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
        RETURNING queue, job_id, name, data, greatest(0, ceil(extract(epoch FROM not_before - now()) * 1000))::int AS delay_ms`,
       [BATCH],
+      'doorbells',
     )
     await Promise.all(
       rows.map((row) =>

@@ -49,6 +49,7 @@ async function use(db: Db, column: 'sha256' | 'id', value: unknown, now: Date): 
     `SELECT id, organisation_id, name, role, coalesce(last_used_at < $3, true) AS is_stale
        FROM tokens WHERE ${column} = $1 AND ${WORKS('$2')}`,
     [value, now, new Date(now.getTime() - USE_RESOLUTION_MS)],
+    `token by ${column}`,
   )
   if (!row) return null
   const { is_stale: isStale, ...token } = row

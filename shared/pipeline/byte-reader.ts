@@ -20,10 +20,23 @@ export class ByteReader {
 
   /** @throws ARTIFACT_CORRUPT when fewer than `count` bytes are left */
   async take(count: number): Promise<Buffer> {
-    while (this.#buffered < count) {
-      if (!(await this.#pull())) throw this.#endedEarly(count)
-    }
+    await this.#fill(count)
     return this.#remove(count)
+  }
+
+  /** Copies the next bytes to their place, which costs no buffer of their own. @returns the place after them @throws ARTIFACT_CORRUPT as `take` */
+  async takeInto(target: Buffer, at: number, count: number): Promise<number> {
+    await this.#fill(count)
+    const end = at + count
+    while (at < end) {
+      const part = this.#parts.shift() ?? Buffer.alloc(0)
+      const copied = part.copy(target, at, 0, end - at)
+      if (copied < part.length) this.#parts.unshift(part.subarray(copied))
+      at += copied
+    }
+    this.#buffered -= count
+    this.#taken += count
+    return end
   }
 
   /** Takes up to and including the next newline. @throws ARTIFACT_CORRUPT when there is none within `limit` bytes */
@@ -52,6 +65,12 @@ export class ByteReader {
   /** Ends the source where it is. */
   async close(): Promise<void> {
     await this.#source.return?.()
+  }
+
+  async #fill(count: number): Promise<void> {
+    while (this.#buffered < count) {
+      if (!(await this.#pull())) throw this.#endedEarly(count)
+    }
   }
 
   async #pull(): Promise<boolean> {

@@ -52,7 +52,8 @@ export async function* readFromChild(command: ChildCommand): AsyncGenerator<Buff
 /**
  * Feeds `input` to the child and resolves after it has exited with 0. When the input fails, the child never sees an end of
  * input: its process group is ended first, then the input's error is thrown. A child that stops reading early and still
- * succeeds is believed, but the input is read to its end all the same, so that an error there still counts.
+ * succeeds is believed, but the input is read to its end all the same, so that an error there still counts. While the child
+ * takes a chunk the next one is made, so that the input may not write over a chunk that it has given away.
  *
  * @throws CLIENT_MISSING, what `onFailure` makes, the input's error, or the signal's reason
  */
@@ -61,10 +62,12 @@ export async function writeToChild(command: ChildCommand, input: AsyncIterable<U
   try {
     running.process.stdout?.resume()
     let isReading = true
+    let taken = Promise.resolve(true)
     for await (const chunk of input) {
       if (!isReading) continue
-      isReading = await write(running.process, chunk)
-      if (!isReading) await running.succeeded()
+      isReading = await taken
+      if (isReading) taken = write(running.process, chunk)
+      else await running.succeeded()
     }
     running.process.stdin?.end()
     await running.succeeded()

@@ -11,7 +11,8 @@ export const FRAMES_IN_FLIGHT = 4
 const LEVEL = 3
 /** Output is gathered in pieces of this size: small ones cost a round trip to the thread pool each, large ones memory. */
 const OUTPUT_BYTES = 256 * 1024
-const MIN_CHUNK_SIZE = 64
+/** A buffer that is filled to its last byte has Node ask for more, with another buffer and another round trip to the thread pool. */
+const ROOM_TO_SPARE = 64
 
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
@@ -46,7 +47,13 @@ export async function* decompressFrames(
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Buffer, void, void> {
-  yield* mapInOrder(readFrames(source, maxBytes), FRAMES_IN_FLIGHT, decompressFrame)
+  const spare: Buffer[] = []
+  const open = async (frame: StoredFrame) => {
+    const plain = await decompressFrame(frame)
+    spare.push(Buffer.from(frame.bytes.buffer))
+    return plain
+  }
+  yield* mapInOrder(readFrames(source, maxBytes, spare), FRAMES_IN_FLIGHT, open)
 }
 
 async function compressFrame(plain: Buffer): Promise<StoredFrame> {
@@ -64,10 +71,9 @@ async function compressFrame(plain: Buffer): Promise<StoredFrame> {
 
 /** @throws ARTIFACT_CORRUPT, also where it holds another number of bytes than it announces */
 export async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
-  const room = Math.max(plainSize, MIN_CHUNK_SIZE)
   let plain: Buffer
   try {
-    plain = await decompress(bytes, { chunkSize: room, maxOutputLength: room })
+    plain = await decompress(bytes, { chunkSize: plainSize + ROOM_TO_SPARE, maxOutputLength: Math.max(plainSize, 1) })
   } catch (cause) {
     throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame is damaged: ${(cause as Error).message}`, { cause })
   }

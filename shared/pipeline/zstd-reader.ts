@@ -4,11 +4,12 @@ import { encodeSeekTable, MAX_FRAME_PLAIN_BYTES, SEEK_TABLE_MAGIC, type FrameSiz
 
 const FRAME_MAGIC = 0xfd2fb528
 const MAX_BLOCK_BYTES = 128 * 1024
+const BLOCK_HEADER_BYTES = 3
 const CHECKSUM_BYTES = 4
 const RLE_BLOCK = 1
 const RESERVED_BLOCK = 3
 
-/** One whole zstd frame and the plain size that its header announces. */
+/** One whole zstd frame and the plain size that its header announces. Of those read here, `bytes` has its memory to itself. */
 export interface StoredFrame {
   bytes: Buffer
   plainSize: number
@@ -16,13 +17,14 @@ export interface StoredFrame {
 
 /**
  * Cuts a seekable zstd file into its frames by their block headers (RFC 8878) and checks that the seek table agrees with
- * them and is the very end. Nothing is decompressed here.
+ * them and is the very end. Nothing is decompressed here. Memory of frames that the consumer is done with may go into `spare`.
  *
  * @throws ARTIFACT_CORRUPT, also when the frames announce more than `maxBytes`
  */
 export async function* readFrames(
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
+  spare: Buffer[] = [],
 ): AsyncGenerator<StoredFrame, void, void> {
   const reader = new ByteReader(source)
   const sizes: FrameSize[] = []
@@ -35,7 +37,7 @@ export async function* readFrames(
         return
       }
       if (magic.readUInt32LE() !== FRAME_MAGIC) throw corrupt(`neither a frame nor the seek table follows`, sizes)
-      const frame = await readFrame(reader, magic, sizes)
+      const frame = await readFrame(reader, magic, sizes, spare)
       announced += frame.plainSize
       if (announced > maxBytes) throw corrupt(`it announces more than the ${maxBytes} bytes that were recorded`, sizes)
       sizes.push({ compressed: frame.bytes.length, plain: frame.plainSize })
@@ -63,24 +65,37 @@ async function checkSeekTable(reader: ByteReader, magic: Buffer, sizes: readonly
   if (!(await reader.isAtEnd())) throw corrupt('data follows the seek table', sizes)
 }
 
-async function readFrame(reader: ByteReader, magic: Buffer, sizes: readonly FrameSize[]): Promise<StoredFrame> {
+async function readFrame(
+  reader: ByteReader,
+  magic: Buffer,
+  sizes: readonly FrameSize[],
+  spare: Buffer[] = [],
+): Promise<StoredFrame> {
   const { parts, plainSize } = await readFrameHeader(reader, sizes)
   if (plainSize > MAX_FRAME_PLAIN_BYTES) throw corrupt(`a frame announces ${plainSize} bytes`, sizes)
-  let blockBytes = 0
+  const header = Buffer.concat([magic, ...parts])
+  // What can't be compressed is stored as it is, so that blocks with their headers hardly exceed the plain bytes.
+  const blocksEnd = header.length + plainSize + MAX_BLOCK_BYTES
+  const frame = largeEnough(spare.pop(), blocksEnd + CHECKSUM_BYTES)
+  let end = header.copy(frame)
   for (let isLast = false; !isLast;) {
-    const header = await reader.take(3)
-    const bits = header.readUIntLE(0, 3)
+    if (end + BLOCK_HEADER_BYTES > blocksEnd) throw corrupt('a block header is damaged', sizes)
+    end = await reader.takeInto(frame, end, BLOCK_HEADER_BYTES)
+    const bits = frame.readUIntLE(end - BLOCK_HEADER_BYTES, BLOCK_HEADER_BYTES)
     isLast = (bits & 1) === 1
     const type = (bits >> 1) & 3
     const size = type === RLE_BLOCK ? 1 : bits >> 3
-    blockBytes += size
-    if (type === RESERVED_BLOCK || size > MAX_BLOCK_BYTES || blockBytes > plainSize + MAX_BLOCK_BYTES) {
+    if (type === RESERVED_BLOCK || size > MAX_BLOCK_BYTES || end + size > blocksEnd) {
       throw corrupt('a block header is damaged', sizes)
     }
-    parts.push(header, await reader.take(size))
+    end = await reader.takeInto(frame, end, size)
   }
-  return { bytes: Buffer.concat([magic, ...parts, await reader.take(CHECKSUM_BYTES)]), plainSize }
+  end = await reader.takeInto(frame, end, CHECKSUM_BYTES)
+  return { bytes: frame.subarray(0, end), plainSize }
 }
+
+const largeEnough = (spare: Buffer | undefined, size: number): Buffer =>
+  spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size)
 
 /** Frames without content size or checksum, or with a dictionary, are not ours. */
 async function readFrameHeader(

@@ -61,12 +61,11 @@ export async function restoreIntoScratch(options: {
   })
   await feedPgRestore({ connection: scratch, client, signal }, rewritten)
   if (!archive || !restorable) throw new CofferError('DUMP_INVALID', 'the dump has no table of contents')
-  const { counted, differences } = await withSession(scratch, { signal }, (session) => compareRows(session, expected))
   const found = [...restorable.entries, ...restorable.present]
-  const objects = await compareObjects({
-    ...{ connection: scratch, clients, serverMajor: major, archive, signal },
-    expected: found,
-  })
+  const [{ counted, differences }, objects] = await Promise.all([
+    withSession(scratch, { signal }, (session) => compareRows(session, expected)),
+    compareObjects({ connection: scratch, clients, serverMajor: major, archive, expected: found, signal }),
+  ])
   refuseDifferences([...differences, ...objects.differences], scratch, expected)
   return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }
 }

@@ -147,6 +147,21 @@ describe('writeToChild', () => {
     await writeToChild(sh('head -c 5000000 /dev/zero; cat >/dev/null'), of('x'.repeat(300_000)))
   })
 
+  test('the next chunk is made while the child takes one, and no more than that', async () => {
+    const controller = new AbortController()
+    let made = 0
+    async function* input() {
+      for (;;) {
+        made += 1
+        if (made === 2) void setImmediate().then(() => controller.abort(new Error('seen enough')))
+        yield* of('x'.repeat(5_000_000))
+      }
+    }
+    const command = sh('exec sleep 600', { signal: controller.signal })
+    await expect(writeToChild(command, input())).rejects.toThrow('seen enough')
+    expect(made).toBe(2)
+  })
+
   test('input that fails ends the child and is what is thrown', async () => {
     const broken = new CofferError('ARTIFACT_CORRUPT', 'the tag is wrong')
     await expect(writeToChild(sh('cat >/dev/null'), failing(broken))).rejects.toBe(broken)

@@ -36,7 +36,9 @@ export interface ProcessOptions {
 
 export function startProcess(script: string, { env, killAt }: ProcessOptions): CofferProcess {
   const preload = killAt === undefined ? [] : ['--import', KILL_AT]
-  const child = spawn(process.execPath, ['--max-semi-space-size=2', ...preload, script], {
+  // As package.json starts them.
+  const flags = script.startsWith('workers/') ? ['--max-semi-space-size=2'] : []
+  const child = spawn(process.execPath, [...flags, ...preload, script], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...env, ...(killAt === undefined ? {} : { COFFER_TEST_KILL_AT: killAt }) },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,6 @@
 import type { DumpContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
-import { findPostgresClients } from '../../shared/postgres/clients.ts'
+import { findPostgresClients, type PostgresClient } from '../../shared/postgres/clients.ts'
 import { isCommitted, removeMarker } from '../../shared/postgres/committed.ts'
 import { describeConnection } from '../../shared/postgres/connection.ts'
 import { recoverInPlace, restoreInPlace } from '../../shared/postgres/restore-in-place.ts'
@@ -46,8 +46,7 @@ export const databaseRestorer: Restorer<DumpContents> = {
     refuseFindings(planned.findings, part.contents)
     const { id, signal } = await partsOf(part)
     const common = {
-      ...{ id, signal, target: planned.target, expected: part.contents },
-      clients: await findPostgresClients(),
+      ...{ id, signal, target: planned.target, expected: part.contents, clients: planned.clients },
       dump: readPlain(part, 'dump'),
     }
     if (planned.method === 'swap') return await restoreBySwap(common, planned)
@@ -94,12 +93,11 @@ async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<R
 const isIn = (connection: Common['target']['connection'], id: string): Promise<boolean> =>
   withSession(connection, {}, (session) => isCommitted(session, connection.database, id)).catch(() => true)
 
-async function plan(part: DatabasePart): Promise<RestorePlan> {
+async function plan(part: DatabasePart): Promise<RestorePlan & { clients: PostgresClient[] }> {
   const { target, signal } = await partsOf(part)
-  const contents = await readContents(readPlain(part, 'dump'))
-  const clients = await findPostgresClients()
+  const [contents, clients] = await Promise.all([readContents(readPlain(part, 'dump')), findPostgresClients()])
   const { selection, contents: expected } = part
-  return planRestore({ connection: target, clients, contents, expected, selection, signal })
+  return { ...(await planRestore({ connection: target, clients, contents, expected, selection, signal })), clients }
 }
 
 const partsOf = async ({ id, connection, egress, config, life }: DatabasePart) => ({
