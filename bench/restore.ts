@@ -113,6 +113,7 @@ try {
         identities: [identity],
         connection: { url: target.url },
         egress: 'installation',
+        mediaBounds: { roots: null, stores: [] },
       },
       config: {} as RestorePart['config'],
       life: {

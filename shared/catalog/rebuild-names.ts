@@ -49,12 +49,11 @@ async function ensureOrganisation(
   if (await exists(tx, 'organisations', id)) return id
   const [namesake] = await tx.query<{ id: string }>('SELECT id FROM organisations WHERE slug = $1', [slug])
   if (!namesake) {
-    await tx.query('INSERT INTO organisations (id, slug, name, created_at) VALUES ($1, $2, $3, $4)', [
-      id,
-      slug,
-      name,
-      now,
-    ])
+    // Which folders its admins may register, no manifest says: none, until somebody says so.
+    await tx.query(
+      `INSERT INTO organisations (id, slug, name, created_at, media_roots) VALUES ($1, $2, $3, $4, '{}')`,
+      [id, slug, name, now],
+    )
     made.organisations++
     return id
   }

@@ -9,6 +9,7 @@ import { ringServiceInstanceRestores } from './outbox.ts'
 import { ringAfterRestore } from './restore-bells.ts'
 import { closeRestore } from './restore-ends.ts'
 import { getRestore, type RestoreView } from './restores.ts'
+import { OWN } from './own-backup.ts'
 import { isUuid, type Scope } from './scope.ts'
 import { quarantined } from './service-instance-backups.ts'
 
@@ -108,6 +109,11 @@ interface Target {
 }
 
 async function requireTarget(tx: Db, scope: Scope, id: string, type: ServiceType): Promise<Target> {
+  if (id.toLowerCase() === OWN.serviceInstance)
+    throw new CofferError(
+      'CONFLICT',
+      'Coffer restores nothing over its own living catalog; docs/lost-catalog.md tells how to',
+    )
   const [target] = isUuid(id)
     ? await tx.query<Target>(
         `SELECT si.id, si.type, a.slug || '/' || e.slug AS name FROM service_instances si

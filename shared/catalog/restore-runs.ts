@@ -4,6 +4,7 @@ import type { Outcome } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { insertBackup } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
+import { MEDIA_BOUNDS, type MediaBounds } from './media-bounds.ts'
 import { IS_READY } from './restore-bells.ts'
 import type { PreflightView, RestoreAction } from './restores.ts'
 import type { RunProgress } from './service-instance-backups.ts'
@@ -26,6 +27,7 @@ export interface ClaimedRestore {
     id: string
     environmentId: string
     egress: Egress
+    mediaBounds: MediaBounds
     /** `application/environment` */
     name: string
     /** null: it was found by a rebuild, and nobody has given it yet. */
@@ -71,7 +73,7 @@ const CLAIM = `
   SELECT c.id, c.restore_id AS "restoreId", c.action, c.attempt, c.owner, c.tries_left AS "triesLeft", c.selection, c.preflight,
          c.cancel_requested_at IS NOT NULL AS "cancelRequested", c.may_have_leftovers AS "mayHaveLeftovers", st.url AS "storeUrl", s.manifest,
          r.confirm IS NOT NULL AS "isConfirmed", r.safety_backup AS "wantsSafetyBackup", si.connection,
-         jsonb_build_object('id', si.id, 'environmentId', e.id, 'egress', si.egress, 'name', a.slug || '/' || e.slug,
+         jsonb_build_object('id', si.id, 'environmentId', e.id, 'egress', si.egress, 'mediaBounds', ${MEDIA_BOUNDS}, 'name', a.slug || '/' || e.slug,
                             'isOrigin', si.id = s.service_instance_id, 'isDeleted', si.deleted_at IS NOT NULL) AS target,
          (SELECT jsonb_build_object('id', b.id, 'success', b.success, 'seconds', extract(epoch FROM b.ended_at - b.created_at),
                                     'failure', sb.errors -> -1)
@@ -83,6 +85,7 @@ const CLAIM = `
     JOIN service_instances si ON si.id = c.service_instance_id
     JOIN environments e ON e.id = si.environment_id
     JOIN applications a ON a.id = e.application_id
+    JOIN organisations o ON o.id = a.organisation_id
     JOIN stores st ON st.id = s.store_id`
 
 /**

@@ -4,6 +4,7 @@ import { CofferError } from '../errors.ts'
 import { violatedConstraint, type Catalog, type Db } from './database.ts'
 import { recordBackupStarted } from './events.ts'
 import type { Egress } from './service-instances.ts'
+import { MEDIA_BOUNDS, type MediaBounds } from './media-bounds.ts'
 import type { RunProgress } from './service-instance-backups.ts'
 
 interface Named {
@@ -30,6 +31,7 @@ export interface ClaimedRun {
     notes: string
     created_at: Date
   }
+  mediaBounds: MediaBounds
   serviceInstance: { id: string; type: ServiceType; prefix: string; egress: Egress; connection: Buffer | null }
   store: { id: string; url: string; region: string }
   /** Ends with '/'. Every object of this attempt lies under it. */
@@ -122,7 +124,14 @@ export async function lockParent(tx: Db, id: string): Promise<void> {
 
 type RunRow = Omit<
   ClaimedRun,
-  'store' | 'owner' | 'keyPrefix' | 'serviceInstance' | 'backup' | 'startedAt' | 'scheduledForDeletionAt'
+  | 'store'
+  | 'owner'
+  | 'keyPrefix'
+  | 'serviceInstance'
+  | 'mediaBounds'
+  | 'backup'
+  | 'startedAt'
+  | 'scheduledForDeletionAt'
 > & {
   backup: Omit<ClaimedRun['backup'], 'due_at' | 'created_at' | 'bucket_date'>
   store: ClaimedRun['store'] | null
@@ -132,6 +141,7 @@ type RunRow = Omit<
   started_at: Date
   scheduled_for_deletion_at: Date | null
   service_instance: { id: string; type: ServiceType; prefix: string; egress: Egress }
+  media_bounds: MediaBounds
   connection: Buffer | null
 }
 
@@ -142,7 +152,7 @@ const RUN = `
          jsonb_build_object('id', e.id, 'slug', e.slug, 'name', e.slug, 'timezone', e.timezone) AS environment,
          jsonb_build_object('id', b.id, 'trigger', b.trigger, 'policy_class', b.policy_class, 'schedule', b.schedule_id,
                             'notes', b.notes) AS backup,
-         jsonb_build_object('id', si.id, 'type', si.type, 'prefix', si.prefix, 'egress', si.egress) AS service_instance,
+         jsonb_build_object('id', si.id, 'type', si.type, 'prefix', si.prefix, 'egress', si.egress) AS service_instance, ${MEDIA_BOUNDS} AS media_bounds,
          CASE WHEN st.id IS NULL THEN NULL ELSE jsonb_build_object('id', st.id, 'url', st.url, 'region', st.region) END AS store,
          (SELECT jsonb_build_object('plain_size', l.plain_size, 'stored_size', l.stored_size, 'files', l.files,
                                     'duration_seconds', extract(epoch FROM l.ended_at - l.started_at))
@@ -170,6 +180,7 @@ async function describeRun(tx: Db, id: string, owner: string): Promise<ClaimedRu
     application: row.application,
     environment: row.environment,
     backup: { ...row.backup, due_at: row.due_at, created_at: row.created_at, bucket_date: row.bucket_date },
+    mediaBounds: row.media_bounds,
     serviceInstance: { ...row.service_instance, connection: row.connection },
     store: row.store,
     keyPrefix: attemptPrefix({

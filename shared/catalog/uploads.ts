@@ -7,6 +7,7 @@ import { ringServiceInstanceBackups } from './outbox.ts'
 import { failQueued } from './run-ends.ts'
 import { lockParent } from './runs.ts'
 import { isUuid } from './scope.ts'
+import { OWN } from './own-backup.ts'
 import type { RunError } from './service-instance-backups.ts'
 
 export interface NewUpload extends Omit<NewBackup, 'trigger' | 'occurrence' | 'services'> {
@@ -28,6 +29,8 @@ export interface CreatedUpload {
  * @throws NOT_FOUND (environment or service)
  */
 export function createUpload(catalog: Catalog, input: NewUpload): Promise<CreatedUpload> {
+  if (input.environmentId.toLowerCase() === OWN.environment)
+    throw new CofferError('CONFLICT', 'the catalog that Coffer backs up is its own: nothing is uploaded for it')
   return catalog.transaction(async (tx) => {
     const backup = await insertBackup(tx, { ...input, trigger: 'UPLOAD' })
     const expiresAt = new Date(input.now.getTime() + input.lifeSeconds * 1000)

@@ -1,4 +1,5 @@
 import { lookup as systemLookup } from 'node:dns/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { CofferError } from '../errors.ts'
 import { parseAddress, type Address } from './addresses.ts'
 import { isMetadataName, type EgressPolicy } from './policy.ts'
@@ -7,6 +8,8 @@ import { isMetadataName, type EgressPolicy } from './policy.ts'
 export type Lookup = (host: string) => Promise<{ address: string }[]>
 
 const lookupAll: Lookup = (host) => systemLookup(host, { all: true })
+
+const LONGEST_LOOKUP_MS = 5_000
 
 const NUMBERS = /^(0x[\da-f]*|\d+)(\.(0x[\da-f]*|\d+)){0,3}\.?$/i
 
@@ -36,9 +39,17 @@ export async function vetHost(host: string, policy: EgressPolicy, lookup: Lookup
 }
 
 async function resolve(host: string, lookup: Lookup): Promise<(Address | null)[]> {
+  const over = new AbortController()
+  // Name servers that never answer would hold on to whoever asks for as long as the system waits for them.
+  const late = delay(LONGEST_LOOKUP_MS, null, { signal: over.signal }).then(() => {
+    throw new Error(`no answer within ${LONGEST_LOOKUP_MS} ms`)
+  })
+  late.catch(() => undefined)
   try {
-    return (await lookup(host)).map(({ address }) => parseAddress(address))
+    return (await Promise.race([lookup(host), late])).map(({ address }) => parseAddress(address))
   } catch (cause) {
     throw new CofferError('HOST_UNKNOWN', `the host ${host} has no address that can be found`, { cause })
+  } finally {
+    over.abort()
   }
 }

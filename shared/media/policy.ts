@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import type { MediaBounds } from '../catalog/media-bounds.ts'
 import type { CommonConfig } from '../config.ts'
 import type { RootPolicy } from './root.ts'
 
@@ -8,14 +9,15 @@ type Places = Pick<
 >
 
 /** Where media may be read from and restored to. Asked anew at each run: a folder can become a link to elsewhere. */
-export function mediaPolicy(config: Places): RootPolicy {
+export function mediaPolicy(config: Places, bounds: MediaBounds = { roots: null, stores: [] }): RootPolicy {
   const { COFFER_STORAGE_URL: store, COFFER_AGE_IDENTITY_FILE: identityFile } = config
   return {
     allowedRoots: config.COFFER_MEDIA_ROOTS,
     forbidden: [
       config.COFFER_DATA_DIR,
-      ...(store.startsWith('file:') ? [fileURLToPath(store)] : []),
+      ...[store, ...bounds.stores].filter((url) => url.startsWith('file:')).map((url) => fileURLToPath(url)),
       ...(identityFile === undefined ? [] : [identityFile]),
     ],
+    narrowedTo: bounds.roots,
   }
 }

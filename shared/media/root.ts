@@ -9,6 +9,8 @@ export interface RootPolicy {
   allowedRoots: readonly string[]
   /** Data folder, stores, key files. */
   forbidden: readonly string[]
+  /** Folders that it must lie under as well; null: no further bound. */
+  narrowedTo?: readonly string[] | null
 }
 
 /**
@@ -38,6 +40,9 @@ async function requireAllowed(root: string, policy: RootPolicy): Promise<void> {
   const allowed = allowedRoots.filter((folder) => isUnder(root, folder)).sort((a, b) => b.length - a.length)[0]
   if (allowed === undefined)
     throw refused(root, `does not lie under an allowed root (${allowedRoots.join(', ') || 'there is none'})`)
+  const narrower = policy.narrowedTo && (await Promise.all(policy.narrowedTo.map(realPathOfAny)))
+  if (narrower && !narrower.some((folder) => isUnder(root, folder)))
+    throw refused(root, `does not lie under a folder of its organisation (${narrower.join(', ') || 'it has none'})`)
   for (const path of forbidden) {
     if (path !== root && isUnder(path, root)) throw refused(root, `contains ${path}, which is Coffer's own`)
     const isDeeperAllowed = allowed !== path && isUnder(allowed, path)

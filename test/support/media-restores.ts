@@ -60,6 +60,7 @@ export function partOf(
     selection: { schemas: [], tables: [], paths },
     connection: { url: pathToFileURL(root).href },
     egress: 'installation',
+    mediaBounds: { roots: null, stores: [] },
     config: configOf(folder),
     life,
     store: store ?? new FileStore(`${folder}/store`),

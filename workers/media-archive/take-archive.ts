@@ -11,7 +11,7 @@ import { storeArchive } from './store-archive.ts'
 export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
   const { run, connection, config, clock } = context
   const takenAt = clock()
-  const root = await resolveMediaRoot(connection.url, mediaPolicy(config))
+  const root = await resolveMediaRoot(connection.url, mediaPolicy(config, run.mediaBounds))
   const { archive, artifacts } = await storeArchive(context, (output) => openArchive({ root, ...output }))
   const contents = archive.contents()
   requireNotEmptied(run.serviceInstance.prefix, root, contents, run.last?.files ?? 0)

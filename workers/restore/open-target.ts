@@ -35,6 +35,7 @@ export async function openTarget(
     attempt: restore.attempt,
     selection: restore.selection,
     egress: target.egress,
+    mediaBounds: target.mediaBounds,
     connection: decryptConnection(secrets, target.id, target.connection),
     config,
     store: stores.open(restore.storeUrl),

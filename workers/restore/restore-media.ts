@@ -35,8 +35,8 @@ export const mediaRestorer: Restorer<MediaContents> = {
   },
 }
 
-const targetOf = ({ connection, config }: Part): Promise<string> =>
-  resolveMediaTarget(connection.url, mediaPolicy(config))
+const targetOf = ({ connection, config, mediaBounds }: Part): Promise<string> =>
+  resolveMediaTarget(connection.url, mediaPolicy(config, mediaBounds))
 
 const selectedOf = ({ selection }: Part): SelectedPaths | null =>
   isEverything(selection) ? null : new SelectedPaths(selection.paths)

@@ -1,3 +1,4 @@
+import type { MediaBounds } from '../../shared/catalog/media-bounds.ts'
 import type { Egress } from '../../shared/catalog/service-instances.ts'
 import type { WorkerConfig } from '../../shared/config.ts'
 import type { Connection } from '../../shared/connections.ts'
@@ -18,6 +19,8 @@ export interface RestorePart<Of extends Contents = Contents> {
   connection: Connection
   /** Whose admin has registered the connection: where it may lead to depends on it. */
   egress: Egress
+  /** Where a folder must lie, besides what the operator allows. */
+  mediaBounds: MediaBounds
   config: WorkerConfig
   life: Life
   store: Store
