@@ -1,6 +1,6 @@
 import type { ProgressRow } from './progress.ts'
 import type { Rates } from './rate.ts'
-import type { RunProgress, ServiceInstanceBackup } from './resources.ts'
+import type { RunProgress, ServiceInstanceBackup } from './resources/backups.ts'
 import { formatBytes, formatBytesOf, formatCount, formatShare, formatTime } from './text.ts'
 
 /** The rows of service-instance backups; `rates` remembers them from one call to the next. */

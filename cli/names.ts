@@ -1,8 +1,10 @@
 import { CofferError } from '../shared/errors.ts'
 import { SERVICE_TYPES } from '../shared/domain/states.ts'
 import type { Api } from './api.ts'
-import { Application, Environment, Organisation, Plan, ServiceInstance, Sink, Token } from './resources.ts'
-import type { ServiceInstanceBackup } from './resources.ts'
+import { Organisation, Token } from './resources/access.ts'
+import { Application, Environment, Plan, ServiceInstance } from './resources/environments.ts'
+import { Sink } from './resources/notifications.ts'
+import type { ServiceInstanceBackup } from './resources/backups.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 

@@ -1,4 +1,4 @@
-import type { Plan } from './resources.ts'
+import type { Plan } from './resources/environments.ts'
 import { fields, formatCount } from './text.ts'
 
 type Schedule = Plan['schedules'][number]

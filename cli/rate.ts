@@ -1,4 +1,4 @@
-import type { RunProgress } from './resources.ts'
+import type { RunProgress } from './resources/backups.ts'
 
 const WINDOW_MS = 10_000
 const SAMPLE_MS = 100

@@ -1,4 +1,4 @@
-import type { StoreRebuild } from './resources.ts'
+import type { StoreRebuild } from './resources/stores.ts'
 import { formatCount } from './text.ts'
 
 /** What a rebuild did with one store, and what is left for a person to do. @param environments names by id */

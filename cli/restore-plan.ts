@@ -1,6 +1,7 @@
 import { CofferError } from '../shared/errors.ts'
 import { pickService } from './names.ts'
-import type { ServiceInstance, ServiceInstanceBackup } from './resources.ts'
+import type { ServiceInstanceBackup } from './resources/backups.ts'
+import type { ServiceInstance } from './resources/environments.ts'
 
 export interface Choice {
   table?: string[]

@@ -6,7 +6,8 @@ import { ENVIRONMENTS, environmentNames, SERVICES } from './names.ts'
 import type { Result } from './output.ts'
 import { openProgress, type ProgressRow } from './progress.ts'
 import { Rates } from './rate.ts'
-import { Environment, Restore, ServiceInstance, type ServiceInstanceRestore } from './resources.ts'
+import { Environment, ServiceInstance } from './resources/environments.ts'
+import { Restore, type ServiceInstanceRestore } from './resources/restores.ts'
 import { fields, formatTime } from './text.ts'
 import { deadline, waitUntil } from './waiting.ts'
 
@@ -121,4 +122,4 @@ function valueText(value: unknown): string {
     .join(', ')
 }
 
-const itemText = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+const itemText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))

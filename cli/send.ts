@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { CofferError } from '../shared/errors.ts'
 import type { Api } from './api.ts'
-import { Received } from './resources.ts'
+import { Received } from './resources/transfers.ts'
 
 export interface Sent {
   stream: Readable

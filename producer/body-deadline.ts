@@ -11,7 +11,10 @@ export function bodyDeadline(ms: number): RequestHandler {
     const timer = setTimeout(() => {
       if (request.complete) return
       const end = () => request.socket.destroySoon()
-      if (response.headersSent) return void end()
+      if (response.headersSent) {
+        end()
+        return
+      }
       const problem = describe(
         new CofferError('REQUEST_TIMEOUT', 'the request did not arrive in time'),
         requestIdOf(response),

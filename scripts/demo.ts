@@ -6,14 +6,14 @@ import { styleText } from 'node:util'
 import { coffer, type CofferCommand } from './demo/coffer-command.ts'
 import { borrowUp } from './demo/borrow-up.ts'
 import { createSampleDatabase } from './demo/sample-database.ts'
-import { makeSampleMedia } from './demo/sample-media.ts'
+import { makeSampleMedia, spoilSampleMedia } from './demo/sample-media.ts'
 import { compare, take, type Fingerprint } from './demo/fingerprint.ts'
 import { demoServerUrl } from './demo/server-url.ts'
 
 const CHECKOUT = join(import.meta.dirname, '..')
 const say = (text: string) => process.stdout.write(`\n${styleText('bold', text, { stream: process.stdout })}\n`)
 
-/** A sample application, backed up, lost and restored, with the proof. Everything it makes is its own, and goes at the end but the backup. */
+/** A sample application, backed up, broken and restored in place, with the proof. Everything it makes is its own, and goes at the end but the backup. */
 async function demo(env: NodeJS.ProcessEnv): Promise<boolean> {
   const dataDir = resolve(env.COFFER_DATA_DIR ?? join(CHECKOUT, '.coffer'))
   await using scope = new AsyncDisposableStack()
@@ -35,16 +35,19 @@ async function demo(env: NodeJS.ProcessEnv): Promise<boolean> {
   say('2. Backed up')
   const backup = await backUp(command, app)
 
-  say('3. Lost: the database is dropped, the media folder is emptied')
-  await database.recreateEmpty()
-  await rm(media, { recursive: true })
-  process.stdout.write(`   ${database.name} is empty, ${media} is gone\n`)
+  say('3. Broken: a deployment has rewritten rows, added tables, and deleted and replaced files')
+  await database.spoil()
+  await spoilSampleMedia(media)
+  show(await take(database.url, media))
 
-  say('4. Restored')
-  await command(['restore', backup, '--to', `${app}/live`, '--wait'])
+  say('4. Restored over it, in place: what is there is backed up first')
+  await command(['restore', backup, '--to', `${app}/live`, '--confirm', `${app}/live`, '--wait'])
+  const [restore] = JSON.parse(await command(['--json', 'restore', 'list', `${app}/live`])) as { uuid: string }[]
 
   say('5. The proof')
-  return prove(before, await take(database.url, media))
+  const isEqual = prove(before, await take(database.url, media))
+  if (isEqual) await command(['restore', 'confirm', restore?.uuid ?? '', '--wait'])
+  return isEqual
 }
 
 async function register(command: CofferCommand, app: string, databaseUrl: string, media: string): Promise<void> {

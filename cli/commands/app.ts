@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Runner } from '../context.ts'
 import { APPLICATIONS, findApplication, findOrganisation } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Application } from '../resources.ts'
+import { Application } from '../resources/environments.ts'
 import { fields, table } from '../text.ts'
 import { changesIn } from './changes.ts'
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Runner } from '../context.ts'
 import { findToken } from '../names.ts'
-import { AuditLine } from '../resources.ts'
+import { AuditLine } from '../resources/access.ts'
 import { formatTime, table } from '../text.ts'
 import { parseCount } from './parse-count.ts'
 

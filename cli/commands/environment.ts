@@ -12,7 +12,7 @@ import {
   PLANS,
 } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Environment, Plan } from '../resources.ts'
+import { Environment, Plan } from '../resources/environments.ts'
 import { fields, table } from '../text.ts'
 import { changesIn } from './changes.ts'
 import { withConfirm } from './confirm-option.ts'

@@ -4,7 +4,7 @@ import { readBackup, reported } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
 import { BACKUPS } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Backup } from '../resources.ts'
+import { Backup } from '../resources/backups.ts'
 import { formatTime } from '../text.ts'
 
 const pathOf = (uuid: string) => `${BACKUPS}${encodeURIComponent(uuid)}/`

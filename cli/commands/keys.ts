@@ -8,7 +8,7 @@ import type { Context, Runner } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Result } from '../output.ts'
 import { recoveryPage } from '../recovery-page.ts'
-import { Key, KeyList, KeyBackup } from '../resources.ts'
+import { Key, KeyList, KeyBackup } from '../resources/keys.ts'
 import { fields, formatCount, formatTime, table } from '../text.ts'
 
 const KEYS = '/apps/v3/keys/'

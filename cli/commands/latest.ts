@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Runner } from '../context.ts'
 import { ENVIRONMENTS, findEnvironment } from '../names.ts'
-import { Latest } from '../resources.ts'
+import { Latest } from '../resources/backups.ts'
 import { formatBytes, formatTime, table } from '../text.ts'
 
 export function addLatestCommand(program: Command, run: Runner): void {

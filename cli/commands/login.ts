@@ -5,7 +5,7 @@ import { askSecretly } from '../ask-secretly.ts'
 import type { Context, Runner } from '../context.ts'
 import { readLogins, writeLogins } from '../logins.ts'
 import type { Result } from '../output.ts'
-import { Identity } from '../resources.ts'
+import { Identity } from '../resources/environments.ts'
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 

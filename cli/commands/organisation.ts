@@ -3,7 +3,7 @@ import { CofferError } from '../../shared/errors.ts'
 import type { Runner } from '../context.ts'
 import { findOrganisation, ORGANISATIONS } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Organisation } from '../resources.ts'
+import { Organisation } from '../resources/access.ts'
 import { fields, table } from '../text.ts'
 import { collect } from './collect.ts'
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Context, Runner } from '../context.ts'
 import { findEnvironment, findPlan } from '../names.ts'
 import type { Result } from '../output.ts'
-import { RetentionPreview } from '../resources.ts'
+import { RetentionPreview } from '../resources/retention.ts'
 import { formatCount, formatTime, table } from '../text.ts'
 
 /** Enough for a year of monthly ones to be seen going. */

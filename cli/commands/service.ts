@@ -4,7 +4,7 @@ import { SERVICE_TYPES } from '../../shared/domain/states.ts'
 import type { Runner } from '../context.ts'
 import { findEnvironment, findService, SERVICES, servicesOf } from '../names.ts'
 import type { Result } from '../output.ts'
-import { ServiceInstance } from '../resources.ts'
+import { ServiceInstance } from '../resources/environments.ts'
 import { fields, table } from '../text.ts'
 import { givenUrl, withUrl, type UrlOptions } from './url-options.ts'
 

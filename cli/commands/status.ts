@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Runner } from '../context.ts'
-import { Identity, Status } from '../resources.ts'
+import { Identity, Status } from '../resources/environments.ts'
 import { fields, formatCount, formatTime, table } from '../text.ts'
 
 export function addStatusCommand(program: Command, run: Runner): void {

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Context, Runner } from '../context.ts'
 import { findOrganisation, findToken, ORGANISATIONS, TOKENS } from '../names.ts'
 import type { Result } from '../output.ts'
-import { NewToken, Organisation, Token } from '../resources.ts'
+import { NewToken, Organisation, Token } from '../resources/access.ts'
 import { formatTime, table } from '../text.ts'
 
 const ROLES = ['viewer', 'operator', 'admin']

@@ -3,7 +3,7 @@ import { VERIFICATION_LEVELS, type VerificationLevel } from '../../shared/domain
 import type { Context, Runner } from '../context.ts'
 import { findEnvironment } from '../names.ts'
 import type { Result } from '../output.ts'
-import { Verification } from '../resources.ts'
+import { Verification } from '../resources/restores.ts'
 import { formatTime, table } from '../text.ts'
 import { nameOf, startVerifications, verificationLines, VERIFICATIONS } from '../verifications.ts'
 import { withWait, type WaitOptions } from './wait-options.ts'

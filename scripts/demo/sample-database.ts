@@ -3,7 +3,8 @@ import { Client, escapeIdentifier } from 'pg'
 export interface SampleDatabase {
   name: string
   url: string
-  recreateEmpty(): Promise<void>
+  /** What a bad deployment does: rows rewritten and gone, and a table that refers to an old one. */
+  spoil(): Promise<void>
   drop(): Promise<void>
 }
 
@@ -20,23 +21,25 @@ const SCHEMA = `
       FROM generate_series(1, 100000) n;
   REFRESH MATERIALIZED VIEW turnover`
 
+const SPOILED = `
+  CREATE TABLE invoice (id int PRIMARY KEY, purchase bigint NOT NULL REFERENCES purchase);
+  INSERT INTO invoice SELECT id, id FROM purchase WHERE id <= 1000;
+  UPDATE customer SET name = 'undefined';
+  DELETE FROM purchase WHERE id > 50000`
+
 /** A shop with a hundred thousand purchases, in a database of its own on this server. */
 export async function createSampleDatabase(serverUrl: string, app: string): Promise<SampleDatabase> {
   const name = app.replaceAll('-', '_')
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   const drop = () => run(serverUrl, `DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
-  const create = () => run(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0`)
-  await create()
+  await run(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0`)
   await run(url.href, SCHEMA)
   return {
     name,
     url: url.href,
     drop,
-    async recreateEmpty() {
-      await drop()
-      await create()
-    },
+    spoil: () => run(url.href, SPOILED),
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const FOLDERS = 12
@@ -15,4 +15,11 @@ export async function makeSampleMedia(root: string): Promise<void> {
       await writeFile(join(folder, `picture ${picture}.jpg`), randomBytes((picture * 7919) % LARGEST_BYTES))
   }
   await symlink('uploads/12/picture 1.jpg', join(root, 'cover.jpg'))
+}
+
+/** A month is gone, a picture is another one, and there is a file that was not there. */
+export async function spoilSampleMedia(root: string): Promise<void> {
+  await rm(join(root, 'uploads/07'), { recursive: true })
+  await writeFile(join(root, 'uploads/01/picture 1.jpg'), 'not a picture')
+  await writeFile(join(root, 'leftover.tmp'), 'left by the deployment')
 }

@@ -2,7 +2,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { downloadLine, planOutput } from '../../cli/download.ts'
-import type { DownloadItem } from '../../cli/resources.ts'
+import type { DownloadItem } from '../../cli/resources/transfers.ts'
 import { temporaryFolder } from './support.ts'
 
 function item(artifact: string, filename: string, change: Partial<DownloadItem> = {}): DownloadItem {

@@ -179,24 +179,80 @@ test('a download in plain and in stored form is what was recorded, and the dump 
   expect(await coffer(['download', backup, '-o', 'one.file'], { cwd: folder })).toMatchObject({ code: 2 })
 })
 
-test('restore --wait gives the rows and files back into empty places, and refuses one that is not empty', async () => {
-  const restored = await coffer(['restore', backup, '--to', 'shop/test', '--wait', '--timeout', '1m'])
-  expect(restored).toMatchObject({
+const sums = 'SELECT count(*)::int AS rows, md5(string_agg(body, id::text ORDER BY id)) AS hash FROM item'
+const tree = (name: string) =>
+  readdir(join(system.folder, 'media', name), { recursive: true }).then((paths) => paths.sort())
+
+test('restore wants the name of its target, and gives the rows and files back', async () => {
+  const restore = ['restore', backup, '--to', 'shop/test', '--wait', '--timeout', '1m']
+  expect(await coffer(restore)).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/give the same command with --confirm shop\/test\n/) as string,
+  })
+  expect(await coffer([...restore, '--confirm', 'shop/live'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/"shop\/live" is not the target: it is shop\/test, and nothing was done/) as string,
+  })
+  const typed = await runHere(restore, { url, token: TOKEN, input: 'shop/test\n', isTTY: true })
+  expect(typed).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(
       /result: +SUCCESS[^]*DATABASE DEFAULT of shop\/test: success[^]*rows: 1000/,
     ) as string,
+    stderr: expect.stringMatching(/^This replaces what shop\/test holds\. Type shop\/test to go on: /) as string,
   })
-  const sums = 'SELECT count(*)::int AS rows, md5(string_agg(body, id::text ORDER BY id)) AS hash FROM item'
   expect(await inDatabase(target.url, sums)).toEqual(await inDatabase(source.url, sums))
-  const tree = (name: string) =>
-    readdir(join(system.folder, 'media', name), { recursive: true }).then((paths) => paths.sort())
   expect(await tree('test')).toEqual(await tree('live'))
-  const again = await coffer(['restore', backup, '--to', 'shop/test', '--service', 'DATABASE:DEFAULT', '--wait'])
-  expect(again).toMatchObject({ code: 1, stdout: expect.stringMatching(/TARGET_NOT_EMPTY/) as string })
-  const uuid = /restore: +(\S+)/.exec(again.stdout)?.[1] ?? ''
-  expect(await coffer(['restore', 'show', uuid])).toMatchObject({ code: 0, stdout: again.stdout })
-  expect(await coffer(['restore', 'show', uuid, '--wait'])).toMatchObject({ code: 1, stdout: again.stdout })
+})
+
+test('a restore over living data shows its safety backup, is listed, and is undone or confirmed once', async () => {
+  await inDatabase(target.url, `UPDATE item SET body = 'rewritten'; CREATE TABLE later ()`)
+  const broken = await inDatabase(target.url, sums)
+  const restore = ['restore', backup, '--to', 'shop/test', '--service', 'DATABASE:DEFAULT', '--confirm', 'shop/test']
+  const restored = await coffer([...restore, '--wait', '--notes', 'wrong rows'])
+  expect(restored).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /seconds: .*preflight [^]*safety_backup: [0-9a-f-]{36}\n[^]*the old state is kept:/,
+    ) as string,
+  })
+  const uuid = /restore: +(\S+)/.exec(restored.stdout)?.[1] ?? ''
+  expect(await coffer(['restore', 'show', uuid])).toMatchObject({ code: 0, stdout: restored.stdout })
+  expect((await coffer(['restore', 'list', 'shop/test'])).stdout).toMatch(
+    new RegExp(`SUCCESS +DATABASE DEFAULT of shop/test +${backup} +${uuid} +wrong rows`),
+  )
+  expect(await inDatabase(target.url, sums)).toEqual(await inDatabase(source.url, sums))
+
+  expect(await coffer(['restore', 'undo', uuid, '--wait'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/success, undone \d{4}-/) as string,
+  })
+  expect(await inDatabase(target.url, sums)).toEqual(broken)
+  for (const verb of ['undo', 'confirm', 'cancel'])
+    expect(await coffer(['restore', verb, uuid])).toMatchObject({ code: 5 })
+
+  const again = /restore: +(\S+)/.exec((await coffer([...restore, '--wait', '--no-safety-backup'])).stdout)?.[1] ?? ''
+  expect(await coffer(['restore', 'confirm', again, '--wait'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/success, confirmed \d{4}-[^]*safety_backup: none: it was not wanted\n/) as string,
+  })
+})
+
+test('one file and one table are restored alone, and a selection of nothing that there is ends with 1', async () => {
+  const part = ['restore', backup, '--to', 'shop/test', '--confirm', 'shop/test', '--wait']
+  await rm(join(system.folder, 'media/test/folder-0/file-0.txt'))
+  await inDatabase(target.url, 'DELETE FROM item')
+  const file = await coffer([...part, '--path', 'folder-0/file-0.txt'])
+  expect([file.code, file.stdout]).toEqual([0, expect.not.stringContaining('DATABASE DEFAULT')])
+  expect(await tree('test')).toEqual(await tree('live'))
+  expect(await inDatabase(target.url, 'SELECT FROM item')).toEqual([])
+  expect(await coffer([...part, '--table', 'public.item'])).toMatchObject({ code: 0 })
+  expect(await inDatabase(target.url, sums)).toEqual(await inDatabase(source.url, sums))
+  expect(await coffer([...part, '--table', 'public.nothing'])).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/TARGET_INCOMPATIBLE: .*nothing/) as string,
+  })
 })
 
 test('a backup of which a part fails ends with 3, says why, and downloads what there is with 3', async () => {
@@ -227,5 +283,5 @@ test('catalog check finds that catalog and store agree, then what a store has lo
   const { code, stdout } = await coffer(['catalog', 'check'])
   expect([code, stdout]).toEqual([1, expect.stringMatching(/lost: \S+\n +missing: /)])
   expect(stdout).toContain(`missing: ${manifest}`)
-  expect((await coffer(['status'])).stdout).toMatch(/1 open alert:[^]*lost /)
+  expect((await coffer(['status'])).stdout).toMatch(/open alerts?:\n[^]*\nlost /)
 })

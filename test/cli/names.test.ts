@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { parseEnvironmentName, parseTarget, pickService, pickServiceBackups } from '../../cli/names.ts'
 import { pairUp } from '../../cli/restore-plan.ts'
-import type { ServiceInstance, ServiceInstanceBackup } from '../../cli/resources.ts'
+import type { ServiceInstanceBackup } from '../../cli/resources/backups.ts'
+import type { ServiceInstance } from '../../cli/resources/environments.ts'
 
 const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 const refusal = (code: string, message: RegExp): Error =>

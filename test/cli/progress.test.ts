@@ -4,7 +4,7 @@ import { backupLine, backupRows } from '../../cli/backup-progress.ts'
 import { createOutput } from '../../cli/output.ts'
 import { openProgress } from '../../cli/progress.ts'
 import { RateMeter, Rates } from '../../cli/rate.ts'
-import type { ServiceInstanceBackup } from '../../cli/resources.ts'
+import type { ServiceInstanceBackup } from '../../cli/resources/backups.ts'
 
 const MIB = 1024 ** 2
 const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()

@@ -126,7 +126,7 @@ describe('a damaged artifact over a living tree leaves it as it was (F38)', () =
     const before = look(`${place.path}/parent`)
     const part = partOf(media, { root, paths })
     await expect(
-      mediaRestorer.restore(part, { isEmpty: false, method: '', findings: [], leftOut: [], keepsOldState: false }),
+      mediaRestorer.restore(part, { isEmpty: false, keepsOldState: false, method: '', findings: [], leftOut: [] }),
     ).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' })
     expect(look(`${place.path}/parent`)).toEqual(before)
   })

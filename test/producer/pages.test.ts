@@ -173,11 +173,12 @@ test('Bull Board shows the queues; only an admin may retry there, and nobody may
   ).toEqual([
     ['dump', true],
     ['media-archive', true],
+    ['transfer', true],
     ['prune', true],
     ['restore', true],
     ['verify', true],
     ['tick', true],
-    ['transfer', true],
+    ['notify', true],
   ])
 
   const url = new URL(producer.place.env['COFFER_REDIS_URL'] ?? '')

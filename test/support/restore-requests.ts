@@ -9,7 +9,7 @@ import { processRun } from '../../workers/run-processor.ts'
 import { startClockedWorker } from './clocked-worker.ts'
 import type { TestCoffer } from './coffer.ts'
 import { look } from './media-zoo.ts'
-import { fillFolder, inDatabase } from './sample-data.ts'
+import { fillFolder, fillTable, inDatabase } from './sample-data.ts'
 import { until } from './until.ts'
 
 const SCOPE = { organisationId: null }
@@ -68,7 +68,7 @@ export async function endOfPart(coffer: TestCoffer, id: string): Promise<Service
 
 /** Every entry by lstat and hash, without its times. */
 export const seen = (root: string) =>
-  [...look(root)].map(([path, { mtimeNs: _mtimeNs, ...rest }]) => ({ path, ...rest })).filter(({ path }) => path !== '')
+  [...look(root)].filter(([path]) => path !== '').map(([path, entry]) => ({ ...entry, path, mtimeNs: 0n }))
 
 /** A backup of these service instances, taken in this process: no worker process is needed. @returns its id */
 export async function backUp(coffer: TestCoffer, services: string[]): Promise<string> {
@@ -123,4 +123,22 @@ export async function stateOfDatabase(url: string): Promise<unknown[]> {
     `SELECT count(*)::int AS rows, md5(string_agg(i::text, ',' ORDER BY id)) AS hash, (SELECT last_value FROM item_id_seq) AS sequence FROM item i`,
   )
   return [tables, rows]
+}
+
+/** A database of so many rows, backed up, that a deployment has changed since: rows rewritten, and a table that refers to the old one. */
+export async function changedDatabase(
+  coffer: TestCoffer,
+  url: string,
+  rows = 500,
+): Promise<BackedUp & { before: unknown[]; after: unknown[] }> {
+  await fillTable(url, rows)
+  const serviceId = await coffer.addService('DATABASE', url)
+  const before = await stateOfDatabase(url)
+  const backupId = await backUp(coffer, [serviceId])
+  await inDatabase(
+    url,
+    `CREATE TABLE later (id int PRIMARY KEY, item bigint REFERENCES item); INSERT INTO later SELECT id, id FROM item;
+     UPDATE item SET body = 'rewritten'; INSERT INTO item (body) VALUES ('new')`,
+  )
+  return { backupId, serviceId, before, after: await stateOfDatabase(url) }
 }

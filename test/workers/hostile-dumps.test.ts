@@ -41,10 +41,12 @@ const asSuperuser = () => {
 async function refused(whole: WholeDump, url: string, tables: string[] = []): Promise<CofferError> {
   const living = await stateOf(target.url)
   const part = (await storeDump(whole)).into(url, { selection: { tables } })
-  const error = await databaseRestorer.restore(part, { isEmpty: false, method: '', findings: [], leftOut: [], keepsOldState: false }).then(
-    () => expect.unreachable('it succeeded'),
-    (thrown: unknown) => thrown as CofferError,
-  )
+  const error = await databaseRestorer
+    .restore(part, { isEmpty: false, keepsOldState: false, method: '', findings: [], leftOut: [] })
+    .then(
+      () => expect.unreachable('it succeeded'),
+      (thrown: unknown) => thrown as CofferError,
+    )
   expect(existsSync(canary)).toBe(false)
   expect(await databaseRestorer.recover(part)).toBe('as-before')
   expect(await stateOf(target.url)).toEqual(living)

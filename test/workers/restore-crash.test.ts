@@ -1,21 +1,28 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { startTestCoffer } from '../support/coffer.ts'
-import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
+import { settleRestore } from '../../shared/catalog/restore-requests.ts'
+import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
+import { createTestDatabase } from '../support/databases.ts'
+import {
+  changedDatabase,
+  changedMedia,
+  endOfPart,
+  partOf,
+  seen,
+  startRestore,
+  stateOfDatabase,
+} from '../support/restore-requests.ts'
+import { inDatabase } from '../support/sample-data.ts'
+import { until } from '../support/until.ts'
 
 const IMPATIENT = { COFFER_LEASE_SECONDS: '1', COFFER_RECONCILE_SECONDS: '0.3' }
 
 const MEDIA_STEPS = [
   'restore-claimed',
   'restore-checked',
-  'media-staging-made',
   'media-member-staged#20',
-  'media-staged',
-  'media-journal-written',
   'media-journal-committed',
   'media-old-aside',
-  'media-new-in',
-  'media-rolled',
   'media-removing',
   'restore-done',
 ]
@@ -37,6 +44,41 @@ describe('F37 the worker of a restore over living media is killed', () => {
     expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
   })
 })
+
+const DATABASE_STEPS = ['restore-checked', 'restore-compared', 'restore-closed', 'restore-swapped', 'restore-done']
+
+describe('F37 the worker of a restore over a living database is killed', () => {
+  test.each(DATABASE_STEPS)('at %s: the database is old or new, and the next worker ends the restore', async (step) => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const source = await createTestDatabase()
+    const { backupId, before } = await changedDatabase(coffer, source.url)
+    const doomed = await coffer.worker({ killAt: step })
+    const id = await startRestore(coffer, backupId, { safetyBackup: false })
+    await doomed.ended
+    expect(doomed.output()).toContain(`SIGKILL at ${step}`)
+
+    await coffer.worker()
+    const part = await endOfPart(coffer, id)
+
+    expect(part).toMatchObject({
+      success: 'SUCCESS',
+      kept_until_confirmed: true,
+      errors: [{ code: 'RUN_ABANDONED', attempt: 1 }],
+    })
+    expect(await stateOfDatabase(source.url)).toEqual(before)
+    const left = `SELECT datname FROM pg_database WHERE datname LIKE 'coffer%${part.uuid.replaceAll('-', '')}%'`
+    expect(await inDatabase(source.url, left)).toHaveLength(1)
+    await dropKept(coffer, id)
+    expect(await inDatabase(source.url, left)).toEqual([])
+    await source.drop()
+  })
+})
+
+async function dropKept(coffer: TestCoffer, id: string): Promise<void> {
+  await settleRestore(coffer.catalog, id, 'confirm', { organisationId: null })
+  coffer.ringer.nudge()
+  await until(async () => (await partOf(coffer, id)).confirmed_at)
+}
 
 test('F37 a restore into an empty folder needs no confirmation of what its own killed attempt has put there', async () => {
   await using coffer = await startTestCoffer({ env: IMPATIENT })

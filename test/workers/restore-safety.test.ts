@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { cancelBackup } from '../../shared/catalog/backup-requests.ts'
 import { getBackup } from '../../shared/catalog/backups.ts'
+import { claimRestore } from '../../shared/catalog/restore-runs.ts'
 import { retentionView } from '../../shared/catalog/retention.ts'
 import { startTestCoffer } from '../support/coffer.ts'
 import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
@@ -64,9 +65,12 @@ test('a safety backup that somebody cancels ends the restore that waits for it',
   const looking = await coffer.worker({ killAt: 'restore-waits' })
   const id = await startRestore(coffer, media.backupId)
   await looking.ended
-  const { safety_backup: safety, state } = await partOf(coffer, id)
-  expect(state).toBe('QUEUED')
+  const { uuid, safety_backup: safety } = await partOf(coffer, id)
+  const claim = { id: uuid, attempt: 2, owner: 'test', leaseSeconds: 60, now: new Date() }
+  expect(await claimRestore(coffer.catalog, claim)).toEqual({ refused: 'waiting' })
   await cancelBackup(coffer.catalog, safety ?? '', SCOPE, new Date())
+  // By the end of the safety backup itself, not by a reconciler.
+  expect(await coffer.catalog.query('SELECT FROM outbox WHERE job_id = $1', [`${uuid}-2`])).toHaveLength(1)
   coffer.ringer.nudge()
   await coffer.worker()
 

@@ -72,6 +72,7 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   }
 
   await recordPreflight(catalog, restore, preflight)
+  life.report({ step: 'restoring' })
   reached('restore-checked', { restore: restore.id })
   const [report, restoreSeconds] = await timed(() => target.restore(life, found))
   reached('restore-done', { restore: restore.id })

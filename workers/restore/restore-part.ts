@@ -22,5 +22,6 @@ async function* counted(source: AsyncIterable<Buffer>, life: Life): AsyncIterabl
     life.report({ plain_bytes: bytes })
     yield chunk
   }
+  life.report({ step: 'comparing' })
   life.allMoved()
 }
