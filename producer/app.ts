@@ -38,7 +38,7 @@ import type { Producer } from './producer.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { logRequest } from './request-log.ts'
 import { referenceRouter } from './reference.ts'
-import { refuseDeepBody, requireJson } from './requests.ts'
+import { refuseOddBody, requireJson } from './requests.ts'
 import { mountRoutes, refuseMethod, type Route } from './routes.ts'
 
 const MAX_BODY = '100kb'
@@ -126,7 +126,7 @@ function guardApi(producer: Producer, failedLogins: FailedLogins, limits: RateLi
     requireJson,
     // A body that GET brings is not even parsed; for the others, requireJson has seen to the type.
     express.json({ limit: MAX_BODY, type: ({ method }) => method !== 'GET' && method !== 'HEAD' }),
-    refuseDeepBody,
+    refuseOddBody,
   )
 }
 

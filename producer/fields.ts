@@ -63,7 +63,7 @@ const once =
     typeof input === 'string' ? message : 'must be given once'
 
 /** A filter of a list. */
-export const filterText = z.string('must be given once')
+export const filterText = z.string('must be given once').refine((text) => !text.includes('\0'), 'must not contain NUL')
 export const filterUuid = lowerUuid(once('must be a UUID'))
 export const filterTime = timeOr(once(TIME_WANTED))
 export const filterOf = <const Words extends readonly string[]>(words: Words) =>

@@ -65,14 +65,16 @@ export const requireJson: RequestHandler = (request, _response, next) => {
 
 const MAX_DEPTH = 32
 
-/** Refuses a body that is nested deeper than anything here, before something that calls itself looks at it. */
-export const refuseDeepBody: RequestHandler = (request, _response, next) => {
+/** Refuses a body that is nested deeper than anything here, before something that calls itself looks at it; and text that no database keeps. */
+export const refuseOddBody: RequestHandler = (request, _response, next) => {
   let level: unknown[] = [request.body]
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH)
       throw new CofferError('REQUEST_MALFORMED', `the body of the request is nested deeper than ${MAX_DEPTH} levels`)
+    if (level.some((value) => typeof value === 'string' && !value.isWellFormed()))
+      throw new CofferError('REQUEST_MALFORMED', 'the body of the request has half a surrogate pair, which is no text')
     level = level.flatMap((value) =>
-      typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : [],
+      typeof value === 'object' && value !== null ? (Object.entries(value).flat() as unknown[]) : [],
     )
   }
   next()

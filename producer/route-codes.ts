@@ -25,7 +25,7 @@ export function codesOf(route: Route): FailureCode[] {
     ...ALWAYS,
     ...(route.method === 'GET' ? [] : WITH_BODY),
     ...(route.query ? ['REQUEST_INVALID' as const] : []),
-    ...(route.path.includes(':') ? ['NOT_FOUND' as const] : []),
+    ...(route.path.includes(':') ? (['NOT_FOUND', 'REQUEST_MALFORMED'] as const) : []),
     ...(isKept ? KEPT : []),
     ...(route.codes ?? []),
   ]

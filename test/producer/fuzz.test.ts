@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { EXAMPLE_KEY } from '../../producer/examples.ts'
 import type { JsonSchema } from '../../producer/openapi.ts'
 import { templateOf } from '../../producer/openapi.ts'
 import type { Route } from '../../producer/routes.ts'
@@ -15,7 +16,7 @@ const REQUESTS_PER_TENANT = 100
 
 /** What must never be told: where the code lies, what it asks the catalog, and how its stack looked. */
 const INTERNAL =
-  /\n\s+at |node_modules|\.(ts|js):\d+|\b(SELECT|INSERT INTO|UPDATE) |syntax error|violates|relation "|\bpg_|invalid input|file:\/\/\//
+  /\n\s+at |node_modules|\.(ts|js):\d+|\b(SELECT|INSERT INTO|UPDATE) |syntax error|violates|relation "|\bpg_|invalid input/
 
 interface Drawn {
   route: Route
@@ -25,10 +26,12 @@ interface Drawn {
   token: 'admin' | 'viewer' | 'none'
 }
 
-let ids: string[] = []
-/** Of each resource: an id that its paths may name. */
-let idOf = new Map<string, string>()
-const known = () => ids
+/** What there is to be asked about: by the resource whose paths name it, and by the field that names it. */
+let ids = new Map<string, string>()
+const known = (field: string) => {
+  const own = ids.get(field) ?? ids.get(`${field}s`)
+  return own === undefined ? [...ids.values()] : [own]
+}
 
 const resourceOf = (path: string) => path.split('/')[3] ?? ''
 
@@ -68,26 +71,29 @@ const WEIRD = fc.constantFrom(
   'unknown=1',
 )
 
+const asQuery = (query: Record<string, unknown>): string =>
+  new URLSearchParams(Object.entries(query).map(([name, value]): [string, string] => [name, String(value)])).toString()
+
 const queryFor = (route: Route): fc.Arbitrary<string> => {
   const operation = DOCUMENT.paths[templateOf(route.path)]?.[route.method.toLowerCase()]
   const fields = (operation?.parameters ?? []).filter((parameter) => parameter['in'] === 'query')
-  const given = fields.map(({ name, schema }) => [name as string, fromSchema(schema as JsonSchema, known)] as const)
+  const given = fields.map(
+    ({ name, schema }) => [name as string, fromSchema(schema as JsonSchema, known, name as string)] as const,
+  )
   const requiredKeys = fields.filter((field) => field['required'] === true).map(({ name }) => name as string)
-  const valid = fc
-    .record(Object.fromEntries(given), { requiredKeys })
-    .map((query) => new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)])).toString())
+  const valid = fc.record(Object.fromEntries(given), { requiredKeys }).map((query) => asQuery(query))
   return fc.oneof({ arbitrary: valid, weight: 7 }, { arbitrary: WEIRD, weight: 2 })
 }
 
 const pathFor = (route: Route): fc.Arbitrary<string> => {
-  const own = fc.constant(null).map(() => idOf.get(resourceOf(route.path)) ?? '0')
+  const own = fc.constant(null).map(() => ids.get(resourceOf(route.path)) ?? '0')
   const other = fc.oneof(
     fc.uuid(),
     fc.constantFrom('0', '%00', '%ZZ', '%2e%2e', "'", 'x'.repeat(3000), '%F0%9F%92%A9', '..%2f..%2f', '0'.repeat(36)),
   )
   const param = fc.oneof(
     { arbitrary: own, weight: 8 },
-    { arbitrary: fc.nat().map((at) => ids[at % ids.length] ?? ''), weight: 1 },
+    { arbitrary: fc.nat().map((at) => [...ids.values()][at % ids.size] ?? ''), weight: 1 },
     other,
   )
   return param.map((id) => route.path.replace(/:\w+/g, () => id))
@@ -112,35 +118,40 @@ const drawn: fc.Arbitrary<Drawn> = fc.constantFrom(...ROUTES).chain((route) =>
   }),
 )
 
-/** Lists say what there is; of the tokens, those that ask here are not among it. */
 async function lookAround(producer: TestProducer): Promise<void> {
   const tenant = await createTenant(producer)
-  ids = Object.values(tenant)
-  idOf = new Map([
-    ...(await Promise.all(
-      ['verifications', 'notification-sinks', 'keys'].map(async (resource): Promise<[string, string]> => {
-        const { body } = await producer.ask('GET', `/apps/v3/${resource}/?page_size=1`)
-        const [row] = body.results
-        return [resource, row?.uuid ?? String(row?.['recipient'] ?? '0')]
-      }),
-    )),
+  const make = async (resource: string, body: object) => {
+    const made = await producer.ask('POST', `/apps/v3/${resource}/`, { body })
+    if (made.status !== 201) throw new Error(made.text)
+    return made.body.uuid
+  }
+  const verification = { service_instance_backup: tenant.part }
+  await producer.ask('POST', '/apps/v3/verifications/', { body: verification })
+  const { body } = await producer.ask('GET', '/apps/v3/verifications/')
+  ids = new Map([
     ['applications', tenant.application],
     ['environments', tenant.environment],
     ['service-instances', tenant.service],
+    ['service_instances', tenant.service],
+    ['services', tenant.service],
     ['backups', tenant.backup],
     ['service-instance-backups', tenant.part],
-    [
-      'backup-downloads',
-      (await producer.ask('POST', '/apps/v3/backup-downloads/', { body: { backup: tenant.backup } })).body.uuid,
-    ],
+    ['service_instance_backups', tenant.part],
     ['backup-download-service-instances', tenant.item],
     ['backup-restores', tenant.restore],
     ['organisations', tenant.organisation],
     ['tokens', tenant.token],
     ['plans', tenant.plan],
     ['stores', tenant.store],
+    ['keys', EXAMPLE_KEY],
+    ['backup-downloads', await make('backup-downloads', { backup: tenant.backup })],
+    ['verifications', body.results[0]?.uuid ?? ''],
+    ['notification-sinks', await make('notification-sinks', SINK)],
   ])
 }
+
+/** Nobody listens there. */
+const SINK = { name: 'fuzz', type: 'webhook', format: 'slack', url: 'http://127.0.0.1:1/' }
 
 async function send(
   producer: TestProducer,
@@ -182,24 +193,21 @@ test(
   `no request makes the producer fail, tell what is inside, or answer what it does not declare (${REQUESTS} requests)`,
   { timeout: 600_000 },
   async () => {
-    await using producer = await startTestProducer()
+    await using producer = await startTestProducer({ env: { COFFER_EGRESS_ALLOW: '127.0.0.1' } })
     const viewer = await producer.createToken('viewer')
     let sent = 0
     const answered = new Map<string, Set<number>>()
     const statuses = new Map<number, number>()
     await fc.assert(
-      fc
-        .asyncProperty(drawn, async (request) => {
-          const answer = await send(producer, viewer, request)
-          const status = answer?.status ?? 200
-          statuses.set(status, (statuses.get(status) ?? 0) + 1)
-          const name = `${request.route.method} ${request.route.path}`
-          if (request.method === request.route.method) answered.set(name, (answered.get(name) ?? new Set()).add(status))
-          if (answer) judge(request, answer)
-        })
-        .beforeEach(async () => {
-          if (sent++ % REQUESTS_PER_TENANT === 0) await lookAround(producer)
-        }),
+      fc.asyncProperty(drawn, async (request) => {
+        if (sent++ % REQUESTS_PER_TENANT === 0) await lookAround(producer)
+        const answer = await send(producer, viewer, request)
+        const status = answer?.status ?? 200
+        statuses.set(status, (statuses.get(status) ?? 0) + 1)
+        const name = `${request.route.method} ${request.route.path}`
+        if (request.method === request.route.method) answered.set(name, (answered.get(name) ?? new Set()).add(status))
+        if (answer) judge(request, answer)
+      }),
       { numRuns: REQUESTS, endOnFailure: true },
     )
     if (process.env['COFFER_TEST_FUZZ'] !== undefined) console.log(Object.fromEntries(statuses))

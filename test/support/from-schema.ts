@@ -2,27 +2,27 @@ import fc, { type Arbitrary } from 'fast-check'
 import type { JsonSchema } from '../../producer/openapi.ts'
 
 /** Ids that there are, so that what is drawn is about something. */
-export type KnownIds = () => readonly string[]
+export type KnownIds = (field: string) => readonly string[]
 
 const PRINTABLE = fc.string({ maxLength: 20 })
 const DAY_MS = 86_400_000
 
 /** Values that a schema of the document allows. */
-export function fromSchema(schema: JsonSchema, known: KnownIds): Arbitrary<unknown> {
+export function fromSchema(schema: JsonSchema, known: KnownIds, field = ''): Arbitrary<unknown> {
   const alternatives = [schema['oneOf'], schema['anyOf']].find(Array.isArray) as JsonSchema[] | undefined
-  if (alternatives) return fc.oneof(...alternatives.map((one) => fromSchema(one, known)))
+  if (alternatives) return fc.oneof(...alternatives.map((one) => fromSchema(one, known, field)))
   if ('const' in schema) return fc.constant(schema['const'])
-  if (Array.isArray(schema['enum'])) return fc.constantFrom<unknown>(...schema['enum'])
+  if (Array.isArray(schema['enum'])) return fc.constantFrom(...(schema['enum'] as unknown[]))
   const { minimum: min = 0, maximum: max = 1000 } = schema as { minimum?: number; maximum?: number }
   switch (schema['type']) {
     case 'object':
       return objectOf(schema, known)
     case 'array': {
       const { minItems: minLength = 0, items } = schema as { minItems?: number; items: JsonSchema }
-      return fc.array(fromSchema(items, known), { minLength, maxLength: minLength + 2 })
+      return fc.array(fromSchema(items, known, field), { minLength, maxLength: minLength + 2 })
     }
     case 'string':
-      return textOf(schema, known)
+      return textOf(schema, known, field)
     case 'integer':
     case 'number':
       return fc.integer({ min, max: Math.min(max, min + 1000) })
@@ -37,31 +37,32 @@ export function fromSchema(schema: JsonSchema, known: KnownIds): Arbitrary<unkno
 
 function objectOf(schema: JsonSchema, known: KnownIds): Arbitrary<unknown> {
   const properties = (schema['properties'] ?? {}) as Record<string, JsonSchema>
-  const fields = Object.entries(properties).map(([name, inner]) => [name, fromSchema(inner, known)] as const)
+  const fields = Object.entries(properties).map(([name, inner]) => [name, fromSchema(inner, known, name)] as const)
   const requiredKeys = (schema['required'] ?? []) as string[]
   return fc.record(Object.fromEntries(fields), { requiredKeys, noNullPrototype: true })
 }
 
-function textOf(schema: JsonSchema, known: KnownIds): Arbitrary<string> {
+function textOf(schema: JsonSchema, known: KnownIds, field: string): Arbitrary<string> {
   const {
     format,
     pattern,
     minLength = 0,
     maxLength = 40,
   } = schema as Record<string, string> & { minLength?: number; maxLength?: number }
-  if (format === 'uuid') return fc.oneof({ arbitrary: oneOf(known), weight: 9 }, fc.uuid())
+  if (format === 'uuid') return fc.oneof({ arbitrary: oneOf(() => known(field)), weight: 9 }, fc.uuid())
   if (format === 'date-time')
     return fc.integer({ min: 1, max: 3000 }).map((days) => new Date(Date.now() + days * DAY_MS).toISOString())
   if (format === 'email') return fc.constantFrom('ops@example.com', 'a.b@example.org')
   if (pattern !== undefined) return fc.stringMatching(new RegExp(pattern)).map((text) => text.slice(0, 4096))
   return fc.oneof(
     PRINTABLE.map((text) => text.padEnd(minLength, 'x').slice(0, maxLength)),
-    fc.constantFrom('UTC', 'Europe/Zurich', 'a name'),
+    fc.constantFrom('UTC', 'Europe/Zurich', 'postgres://user:password@db.example.com/shop'),
   )
 }
 
 /** Drawn when it is used, since what there is changes on the way. */
-const oneOf = (known: KnownIds): Arbitrary<string> => fc.nat().map((index) => known()[index % known().length] ?? '')
+const oneOf = (known: () => readonly string[]): Arbitrary<string> =>
+  fc.nat().map((index) => known()[index % known().length] ?? '')
 
 const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
 
