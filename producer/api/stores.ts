@@ -33,7 +33,7 @@ export function storeRoutes({ catalog, clock, openStore, tryStore }: Producer): 
       body: NewStore,
       reply: Store,
       status: 201,
-      codes: ['CONFLICT', 'CONFIG_INVALID', 'STORE_REFUSED', 'STORE_UNREACHABLE'],
+      codes: ['CONFLICT', 'STORE_REFUSED', 'STORE_UNREACHABLE'],
       async handle({ body: { name, url }, now }) {
         await tryStore(url)
         return createStore(catalog, { name, url, now })

@@ -61,11 +61,19 @@ test('a program backs up by the slugs, waits by events, and gets the latest, its
     restored: { success: 'SUCCESS', finished: true },
     byPolls: 0,
   })
-  const { size, bytes, seen, latest, ended } = done as Record<string, never>
+  const { size, bytes, seen, latest, ended } = done as Done
   expect(bytes).toBe(size)
   expect(seen).toBeGreaterThan(0)
-  expect(latest['backup']).toBe(ended['uuid'])
+  expect(latest.backup).toBe(ended.uuid)
 })
+
+interface Done {
+  size: number
+  bytes: number
+  seen: number
+  latest: { backup: string }
+  ended: { uuid: string }
+}
 
 test('where events do not come through it asks instead, and sends a lost creation again with its key', async () => {
   await using coffer = await startTestCoffer()
