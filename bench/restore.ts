@@ -93,7 +93,12 @@ try {
     await timed('safety backup of the target', () => backUp(target.url, 'safety'))
     const part: RestorePart<typeof backup.contents> = {
       ...{ id: randomUUID(), attempt: 1, contents: backup.contents, selection: Selection.parse({}), store },
-      ...{ artifacts: [backup.record], identities: [identity], connection: { url: target.url } },
+      ...{
+        artifacts: [backup.record],
+        identities: [identity],
+        connection: { url: target.url },
+        egress: 'installation',
+      },
       config: {} as RestorePart['config'],
       life: {
         ...{

@@ -69,21 +69,27 @@ function keeping({ labels, late, hold, ...backup }: Backup): Record<string, stri
 }
 
 function serviceLines(service: ServiceInstanceBackup): string[] {
-  const { service_type: type, prefix, uuid, state, success, errors, warnings, attempt, verified, corrupt } = service
+  const { service_type: type, prefix, uuid, state, success, errors, warnings, attempt } = service
   const text = success === null ? `${state} (attempt ${attempt})` : endedText(service)
   return [
     `${type} ${prefix}: ${text}`,
     `  ${uuid}, data as of ${formatTime(service.taken_at)}`,
-    ...(verified
-      ? [
-          `  ${verified.level === 'drill' ? 'restore-proven' : `verified (${verified.level})`} ${formatTime(verified.at)}`,
-        ]
-      : []),
+    ...trustLines(service),
+    ...warnings.map((warning) => `  warning: ${warning}`),
+    ...(success === 'SUCCESS' ? [] : errors.flatMap(errorLines)),
+  ]
+}
+
+/** What was proven of it, and what stands against it. */
+function trustLines({ verified, corrupt, suspect, unverified_at: unsigned }: ServiceInstanceBackup): string[] {
+  const how = verified?.level === 'drill' ? 'restore-proven' : `verified (${verified?.level ?? ''})`
+  return [
+    ...(verified ? [`  ${how} ${formatTime(verified.at)}`] : []),
     ...(corrupt
       ? [`  CORRUPT since ${formatTime(corrupt.at)}: ${corrupt.reason ?? 'what is stored is not what was sealed'}`]
       : []),
-    ...warnings.map((warning) => `  warning: ${warning}`),
-    ...(success === 'SUCCESS' ? [] : errors.flatMap(errorLines)),
+    ...(suspect ? [`  suspect: ${suspect}`] : []),
+    ...(unsigned ? ['  NOT SIGNED by this Coffer: "catalog accept" accepts it, if you know where it is from'] : []),
   ]
 }
 

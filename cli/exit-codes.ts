@@ -7,6 +7,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 const BY_CODE: Record<string, ExitCode> = {
   CONFIG_INVALID: EXIT.usage,
   CONNECTION_REFUSED_BY_POLICY: EXIT.refused,
+  EGRESS_REFUSED: EXIT.refused,
   WAIT_TIMED_OUT: EXIT.timedOut,
 }
 

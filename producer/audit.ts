@@ -13,7 +13,15 @@ import type { Call, Reply, Route } from './routes.ts'
  */
 const SHOWN = new Set([
   ...['application', 'backup', 'environment', 'organisation', 'plan', 'service', 'services', 'store'],
-  ...['service_instance_backups', 'service_instance_restores'],
+  ...[
+    'service_instance_backup',
+    'service_instance_backups',
+    'service_instance_restores',
+    'safety_backup',
+    'level',
+    'verification',
+  ],
+  ...['recipient', 'accept_unreadable', 'environments', 'kinds', 'format'],
   ...['confirm', 'expected_within_hours', 'expires_at', 'force', 'media_roots', 'name', 'notes', 'prefix', 'reason'],
   ...['retention', 'role', 'schedules', 'scheduled_for_deletion_at', 'slug', 'timezone', 'trigger', 'type'],
 ])

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express'
 import type { Db } from '../shared/catalog/database.ts'
+import { listLiving } from '../shared/catalog/heartbeats.ts'
 import { missingMigrations } from '../shared/catalog/migration-state.ts'
 import type { Clock } from '../shared/clock.ts'
 import { CofferError, toCofferError } from '../shared/errors.ts'
@@ -32,6 +33,7 @@ export function readyz(producer: Producer): RequestHandler {
       check('redis', () => requireSafeRedis(queues)),
       check('store', checkStore),
       check('keys', checkKeys),
+      check('clients', () => requireClients(producer)),
     ])
     const isReady = checks.every(({ ok }) => ok)
     response.status(isReady ? 200 : 503).json({ status: isReady ? 'ready' : 'not ready', checks })
@@ -68,6 +70,19 @@ async function requireSafeRedis(queues: Queues): Promise<void> {
 async function requireKeys(producer: Producer): Promise<void> {
   const { problem } = await keyState(producer)
   if (problem !== null) throw new CofferError('SERVICE_UNAVAILABLE', problem)
+}
+
+/** Client programs are on the machines of the workers, which say what they have. Without a worker there is nothing to say. */
+async function requireClients({ catalog, settings }: Producer): Promise<void> {
+  const workers = await listLiving(catalog, settings.workersDownSeconds)
+  const [needed] = await catalog.query(
+    `SELECT FROM service_instances WHERE type = 'DATABASE' AND deleted_at IS NULL LIMIT 1`,
+  )
+  if (!needed || workers.length === 0 || workers.some(({ postgresMajors }) => postgresMajors.length > 0)) return
+  throw new CofferError(
+    'CLIENT_MISSING',
+    'there are databases to back up, and no worker has pg_dump and pg_restore: install postgresql-client on their machines',
+  )
 }
 
 /** Runs at most once a minute, and once at a time. */

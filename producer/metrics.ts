@@ -18,10 +18,16 @@ collectDefaultMetrics({ register: ofProcess })
  * Prometheus' text format. All but the process' own comes from the catalog and Redis at the time of the scrape, so that one producer
  * tells of any number of workers, and a number is right also after a restart.
  */
-export function metricsHandler({ catalog, clock, queues, log }: Producer): RequestHandler {
+export function metricsHandler({
+  catalog,
+  clock,
+  queues,
+  log,
+  settings: { workersDownSeconds },
+}: Producer): RequestHandler {
   return async (request, response) => {
     requireWholeInstallation(actorOf(request), 'the metrics')
-    const ofCatalog = describeCatalog(await readMetrics(catalog, clock()))
+    const ofCatalog = describeCatalog(await readMetrics(catalog, { now: clock(), workersDownSeconds }))
     const ofQueues = await describeQueues(queues).catch((error: unknown) => {
       log.warn({ err: error }, 'the queues were not counted')
       return null
@@ -60,6 +66,8 @@ function describeCatalog(metrics: CatalogMetrics): Registry {
   describeInstances(register, metrics)
   describeRuns(register, metrics)
   describeEnvironments(register, metrics)
+  describeVerifications(register, metrics)
+  describeWorkers(register, metrics)
   return register
 }
 
@@ -129,6 +137,27 @@ function describeEnvironments(register: Registry, metrics: CatalogMetrics): void
   }
   const alerts = gauge(register, 'coffer_open_alerts', 'Open alerts.', ['kind'])
   for (const { kind, count } of metrics.alerts) alerts.set({ kind }, count)
+}
+
+function describeVerifications(register: Registry, { verifications, drills }: CatalogMetrics): void {
+  const ended = counter(register, 'coffer_verifications_total', 'Ended verifications.', ['level', 'outcome'])
+  for (const { count, ...labels } of verifications) ended.inc(labels, count)
+  const proven = gauge(
+    register,
+    'coffer_last_passed_drill_timestamp_seconds',
+    'When a backup was last restored into a throw-away target and found equal.',
+    INSTANCE,
+  )
+  for (const { passed_at, ...labels } of drills) proven.set(labels, seconds(passed_at))
+}
+
+function describeWorkers(register: Registry, { workers }: CatalogMetrics): void {
+  gauge(register, 'coffer_workers', 'Workers that live.').set(workers.length)
+  const lag = gauge(register, 'coffer_worker_eventloop_lag_p99_seconds', 'Of each worker, since it last told.', [
+    'worker',
+  ])
+  for (const { owner, eventLoopP99Seconds } of workers)
+    if (eventLoopP99Seconds !== null) lag.set({ worker: owner.split(' ').slice(0, 2).join(':') }, eventLoopP99Seconds)
 }
 
 async function describeQueues({ all }: Queues): Promise<Registry> {

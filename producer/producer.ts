@@ -46,6 +46,8 @@ export interface ProducerSettings {
   /** Those of COFFER_AGE_RECIPIENTS. */
   recipients: readonly string[]
   identityFile: string | undefined
+  /** Workers that have shown no life for so long are down. */
+  workersDownSeconds: number
   /** How much one token may ask for, and make. */
   requestsPerMinute: number
   creationsPerMinute: number

@@ -72,7 +72,7 @@ export const refuseOddBody: RequestHandler = (request, _response, next) => {
     if (depth > MAX_DEPTH)
       throw new CofferError('REQUEST_MALFORMED', `the body of the request is nested deeper than ${MAX_DEPTH} levels`)
     if (level.some((value) => typeof value === 'string' && !value.isWellFormed()))
-      throw new CofferError('REQUEST_MALFORMED', 'the body of the request has half a surrogate pair, which is no text')
+      throw new CofferError('REQUEST_INVALID', 'the body of the request has half a surrogate pair, which is no text')
     level = level.flatMap((value) =>
       typeof value === 'object' && value !== null ? (Object.entries(value).flat() as unknown[]) : [],
     )

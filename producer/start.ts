@@ -137,6 +137,7 @@ function settingsOf(config: ProducerConfig): ProducerSettings {
     media: mediaPolicy(config),
     recipients: config.COFFER_AGE_RECIPIENTS,
     identityFile: config.COFFER_AGE_IDENTITY_FILE,
+    workersDownSeconds: config.COFFER_WORKERS_DOWN_SECONDS,
     requestsPerMinute: config.COFFER_REQUESTS_PER_MINUTE,
     creationsPerMinute: config.COFFER_CREATIONS_PER_MINUTE,
     egress: egressPolicy(config.COFFER_EGRESS_ALLOW),

@@ -17,9 +17,9 @@ import type { WorkerContext } from './run-processor.ts'
 import { openStores } from '../shared/storage/open-stores.ts'
 import { cleanScratch } from './tick/clean-scratch.ts'
 import { REPORT_SECONDS, reportOwnKeys } from './tick/report-keys.ts'
-import { recordBeat } from '../shared/catalog/heartbeats.ts'
 import { periodically } from '../shared/periodically.ts'
 import { reconcile, settle } from './tick/reconcile.ts'
+import { signOfLife } from './tick/show-life.ts'
 import { sweepStores } from './tick/sweep.ts'
 
 /** Runs one worker until it is told to stop. Everything is closed newest first: listeners, ticks, ringer, queues, stores, catalog. */
@@ -57,7 +57,7 @@ async function work(config: WorkerConfig, log: Logger, stop: AbortSignal): Promi
   }
   scope.defer(() => withdrawKeys(catalog, context.owner).catch(() => undefined))
   for (const tick of [
-    periodically('the sign of life', config.COFFER_RECONCILE_SECONDS, log, () => recordBeat(catalog, context.owner)),
+    periodically('the sign of life', config.COFFER_RECONCILE_SECONDS, log, signOfLife(context)),
     periodically('the reconciler', config.COFFER_RECONCILE_SECONDS, log, () => reconcile(context)),
     periodically('the settler', config.COFFER_RECONCILE_SECONDS, log, () => settle(context)),
     periodically('the cleaner of scratch', config.COFFER_RECONCILE_SECONDS, log, () => cleanScratch(context)),

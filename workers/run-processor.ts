@@ -46,7 +46,8 @@ export interface TakeContext {
   store: Store
   /** Whom the artifacts are encrypted for: the same in all of them, and in the manifest. */
   recipients: readonly string[]
-  config: WorkerConfig
+  /** Without those that the environment names: `recipients` are those in use. */
+  config: Omit<WorkerConfig, 'COFFER_AGE_RECIPIENTS'>
   clock: Clock
   life: Life
 }

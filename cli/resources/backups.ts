@@ -59,6 +59,8 @@ export const ServiceInstanceBackup = z.looseObject({
   size: z.number().nullish(),
   verified: Verified.nullish(),
   corrupt: z.looseObject({ at: z.string(), reason: z.string().nullish() }).nullish(),
+  unverified_at: z.string().nullish(),
+  suspect: z.string().nullish(),
   errors: z.array(RunError),
   warnings: z.array(z.string()),
   progress: RunProgress.nullish(),

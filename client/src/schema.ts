@@ -4653,10 +4653,7 @@ export interface operations {
   'post-notification-sinks': {
     parameters: {
       query?: never
-      header?: {
-        /** @description Made up by the client: sent again within 24 hours it makes nothing new, and gets the first answer. */
-        'Idempotency-Key'?: components['parameters']['IdempotencyKey']
-      }
+      header?: never
       path?: never
       cookie?: never
     }
@@ -4727,8 +4724,6 @@ export interface operations {
       /** @description It is made. */
       201: {
         headers: {
-          /** @description `true`: this is the answer to an earlier request with the same Idempotency-Key */
-          'Idempotency-Replayed'?: 'true'
           [name: string]: unknown
         }
         content: {

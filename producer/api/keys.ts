@@ -67,6 +67,7 @@ export function keyRoutes(producer: Producer): Route[] {
       reply: Key,
       codes: ['CONFLICT', 'KEYS_UNREADABLE'],
       async handle({ id: key, body, now }) {
+        await one(key)
         const require = await guard(body.accept_unreadable)
         await retireRecipient(catalog, { recipient: key, given, now, require })
         return one(key)
@@ -78,7 +79,8 @@ export function keyRoutes(producer: Producer): Route[] {
       concernsAll: 'the list of what a key opens',
       summary: 'Lists what a key can read, newest first.',
       of: ReadableBackup,
-      rows({ id: key, page }) {
+      async rows({ id: key, page }) {
+        await one(key)
         return listReadable(catalog, key, page)
       },
     }),

@@ -9,7 +9,10 @@ export interface Db {
 export interface Catalog extends Db {
   /** Runs all of `work` in one transaction; a deadlock or serialization failure runs it again, so it may have no other effects. */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
-  /** Runs `work` if no other process holds the lock of this name; returns null without running it otherwise. */
+  /**
+   * Runs `work` if no other process holds the lock of this name; returns null without running it otherwise. A process that freezes for
+   * longer than a quarter of a minute loses its lock while its work goes on when it thaws: the work must bear that.
+   */
   exclusively<T>(name: string, work: () => Promise<T>): Promise<T | null>
   close(): Promise<void>
 }
@@ -125,19 +128,29 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** A holder that says nothing for so long is frozen, or cut off: the server ends its session, and with it the lock. */
+const SILENCE_MS = 15_000
+const SIGN_OF_LIFE_MS = 4_000
+
 async function exclusively<T>(pool: pg.Pool, name: string, work: () => Promise<T>): Promise<T | null> {
   const client = await connect(pool)
   let broken: Error | undefined
   try {
     const [row] = await run<{ locked: boolean }>(client, 'SELECT pg_try_advisory_lock(hashtext($1)) AS locked', [name])
     if (!row?.locked) return null
+    await client.query(`SET idle_session_timeout = ${SILENCE_MS}`)
+    const life = setInterval(() => void client.query('SELECT').catch(() => undefined), SIGN_OF_LIFE_MS)
     try {
       return await work()
     } finally {
+      clearInterval(life)
       // A session that could not unlock is thrown away, and its lock with it.
-      await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]).catch((error: unknown) => {
-        broken = error as Error
-      })
+      await client
+        .query('RESET idle_session_timeout')
+        .then(() => client.query('SELECT pg_advisory_unlock(hashtext($1))', [name]))
+        .catch((error: unknown) => {
+          broken = error as Error
+        })
     }
   } finally {
     client.release(broken)

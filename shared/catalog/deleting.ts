@@ -1,5 +1,6 @@
 import { resolveAlert } from './alerts.ts'
 import type { Catalog, Db } from './database.ts'
+import { GOOD } from './good.ts'
 import { IS_READ } from './retention.ts'
 import { metadataOf } from './verification-results.ts'
 
@@ -22,11 +23,6 @@ export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]
   db.query<Deletion>(`${DELETIONS} WHERE b.environment_id = $1 AND s.state = 'DELETING' ORDER BY s.queued_at, s.id`, [
     environmentId,
   ])
-
-/** That a service-instance backup is good: `standing()` in SQL. */
-export const GOOD = (alias: string) =>
-  `${alias}.state = 'COMPLETED' AND ${alias}.success = 'SUCCESS' AND ${alias}.corrupt_at IS NULL AND ${alias}.lost_at IS NULL AND ${alias}.unverified_at IS NULL
-   AND (${alias}.suspect_reason IS NULL OR ${alias}.suspect_cleared_at IS NOT NULL)`
 
 /** A good one that is not temporary and that nobody insisted on needs a newer good one that stays. */
 const HAS_HEIR = `(NOT (${GOOD('s')}) OR b.policy_class = 'temporary' OR (b.delete_requested_at IS NOT NULL AND b.delete_forced)

@@ -1,7 +1,7 @@
 import type { ServiceType } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import type { Db } from './database.ts'
-import { GOOD } from './deleting.ts'
+import { GOOD } from './good.ts'
 import { getEnvironment } from './environments.ts'
 import type { Scope } from './scope.ts'
 
@@ -27,8 +27,8 @@ export interface LatestView {
 
 const AT = 'coalesce(b.due_at, b.created_at)'
 
-// One with a deletion date of its own is somebody's for a while, and never the newest good one.
-const COUNTS = `${GOOD('s')} AND b.policy_class <> 'temporary'`
+// One with a deletion date of its own is somebody's for a while, and what was there before a restore is what nobody wanted.
+const COUNTS = `${GOOD('s')} AND b.policy_class IN ('scheduled', 'on_demand')`
 
 /** @throws NOT_FOUND that says why: no such environment, nothing to back up, or nothing good */
 export async function latestBackups(db: Db, environmentId: string, scope: Scope): Promise<LatestView> {

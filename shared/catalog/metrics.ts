@@ -1,5 +1,7 @@
 import type { Outcome, ServiceType } from '../domain/states.ts'
 import type { Db } from './database.ts'
+import { GOOD } from './good.ts'
+import { listLiving, type LivingWorker } from './heartbeats.ts'
 import { overdue } from './overdue.ts'
 
 /** Of a service instance that is being backed up. Times in seconds, sizes in bytes; null where there is no good backup. */
@@ -33,10 +35,17 @@ export interface CatalogMetrics {
   environments: { application: string; environment: string; pruning_stopped: boolean; last_pruned_at: Date | null }[]
   alerts: { kind: string; count: number }[]
   overdue: { application: string; environment: string }[]
+  verifications: { level: string; outcome: string; count: number }[]
+  /** When a drill of a service instance last passed. */
+  drills: { application: string; environment: string; prefix: string; type: ServiceType; passed_at: Date }[]
+  workers: LivingWorker[]
 }
 
-/** @param now decides who is overdue, and nothing else */
-export async function readMetrics(db: Db, now: Date): Promise<CatalogMetrics> {
+/** @param options.now decides who is overdue, and nothing else */
+export async function readMetrics(
+  db: Db,
+  { now, workersDownSeconds }: { now: Date; workersDownSeconds: number },
+): Promise<CatalogMetrics> {
   const [counts] =
     await db.query<Pick<CatalogMetrics, 'deleted' | 'waiting' | 'wait_p50_seconds' | 'wait_p95_seconds'>>(COUNTS)
   if (!counts) throw new Error('the catalog counted nothing')
@@ -48,6 +57,9 @@ export async function readMetrics(db: Db, now: Date): Promise<CatalogMetrics> {
     moved: await db.query(MOVED),
     environments: await db.query(ENVIRONMENTS),
     alerts: await db.query('SELECT kind, count(*) AS count FROM alerts WHERE resolved_at IS NULL GROUP BY kind'),
+    verifications: await db.query(VERIFICATIONS),
+    drills: await db.query(DRILLS),
+    workers: await listLiving(db, workersDownSeconds),
     overdue: (await overdue(db, { organisationId: null }, now)).map(({ application, slug: environment }) => ({
       application,
       environment,
@@ -64,9 +76,8 @@ const INSTANCES = `
       SELECT coalesce(b.due_at, b.created_at) AS last_good_at, extract(epoch FROM s.ended_at - s.started_at)::float8 AS duration_seconds,
              s.plain_size AS plain_bytes, s.stored_size AS stored_bytes
         FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
-       WHERE s.service_instance_id = i.id AND s.state = 'COMPLETED' AND s.success = 'SUCCESS' AND s.corrupt_at IS NULL
-         AND s.lost_at IS NULL AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL)
-         AND b.policy_class IN ('scheduled', 'on_demand')
+       WHERE s.service_instance_id = i.id AND ${GOOD('s')}
+         AND b.trigger <> 'UPLOAD' AND b.policy_class IN ('scheduled', 'on_demand')
        ORDER BY s.ended_at DESC LIMIT 1) good ON true
    WHERE i.deleted_at IS NULL AND e.deleted_at IS NULL AND a.deleted_at IS NULL`
 
@@ -87,6 +98,17 @@ const MOVED = `
 const ENVIRONMENTS = `
   SELECT a.slug AS application, e.slug AS environment, e.pruning_stopped_at IS NOT NULL AS pruning_stopped, e.last_pruned_at
     FROM environments e JOIN applications a ON a.id = e.application_id WHERE e.deleted_at IS NULL AND a.deleted_at IS NULL`
+
+const VERIFICATIONS = `SELECT level, outcome, count(*) AS count FROM verifications WHERE outcome IS NOT NULL GROUP BY level, outcome`
+
+const DRILLS = `
+  SELECT a.slug AS application, e.slug AS environment, i.prefix, i.type, max(v.ended_at) AS passed_at
+    FROM verifications v
+    JOIN service_instances i ON i.id = v.service_instance_id
+    JOIN environments e ON e.id = i.environment_id
+    JOIN applications a ON a.id = e.application_id
+   WHERE v.level = 'drill' AND v.outcome = 'passed' AND i.deleted_at IS NULL AND e.deleted_at IS NULL AND a.deleted_at IS NULL
+   GROUP BY a.slug, e.slug, i.prefix, i.type`
 
 // A backup that waits for its sibling run, or for its next try, is not waiting for a worker.
 const COUNTS = `

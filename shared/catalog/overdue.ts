@@ -1,4 +1,5 @@
 import type { Db } from './database.ts'
+import { GOOD } from './good.ts'
 import type { Scope } from './scope.ts'
 
 /** A backup may take so long after its due time before it is missed, unless the plan says otherwise. */
@@ -14,7 +15,7 @@ export interface OverdueEnvironment {
   last_good_at: Date | null
 }
 
-// The oldest of its service instances counts. A due time on record was decided; the next one is not.
+// The oldest of its service instances counts; what somebody has uploaded tells nothing of them. A due time on record was decided; the next one is not.
 const OVERDUE = `
   WITH served AS (
     SELECT e.id, e.slug, a.slug AS application, p.expected_within_hours AS hours, i.created_at, good.at
@@ -25,9 +26,8 @@ const OVERDUE = `
       LEFT JOIN LATERAL (
         SELECT coalesce(b.due_at, b.created_at) AS at
           FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
-         WHERE s.service_instance_id = i.id AND s.state = 'COMPLETED' AND s.success = 'SUCCESS'
-           AND s.corrupt_at IS NULL AND s.lost_at IS NULL AND s.unverified_at IS NULL AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL)
-           AND b.policy_class IN ('scheduled', 'on_demand')
+         WHERE s.service_instance_id = i.id AND ${GOOD('s')}
+           AND b.trigger <> 'UPLOAD' AND b.policy_class IN ('scheduled', 'on_demand')
          ORDER BY s.ended_at DESC LIMIT 1) good ON true
      WHERE e.deleted_at IS NULL AND a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.organisation_id = $1)
   ), covered AS (

@@ -7,6 +7,7 @@ import type { Catalog, Db } from './database.ts'
 import { IS_READY } from './restore-bells.ts'
 import type { PreflightView, RestoreAction } from './restores.ts'
 import type { RunProgress } from './service-instance-backups.ts'
+import type { Egress } from './service-instances.ts'
 
 /** One claimed action on the restore of one service-instance backup into one service instance. Fenced by `attempt` and `owner`. */
 export interface ClaimedRestore {
@@ -24,6 +25,7 @@ export interface ClaimedRestore {
   target: {
     id: string
     environmentId: string
+    egress: Egress
     /** `application/environment` */
     name: string
     /** null: it was found by a rebuild, and nobody has given it yet. */
@@ -69,7 +71,7 @@ const CLAIM = `
   SELECT c.id, c.restore_id AS "restoreId", c.action, c.attempt, c.owner, c.tries_left AS "triesLeft", c.selection, c.preflight,
          c.cancel_requested_at IS NOT NULL AS "cancelRequested", c.may_have_leftovers AS "mayHaveLeftovers", st.url AS "storeUrl", s.manifest,
          r.confirm IS NOT NULL AS "isConfirmed", r.safety_backup AS "wantsSafetyBackup", si.connection,
-         jsonb_build_object('id', si.id, 'environmentId', e.id, 'name', a.slug || '/' || e.slug,
+         jsonb_build_object('id', si.id, 'environmentId', e.id, 'egress', si.egress, 'name', a.slug || '/' || e.slug,
                             'isOrigin', si.id = s.service_instance_id, 'isDeleted', si.deleted_at IS NOT NULL) AS target,
          (SELECT jsonb_build_object('id', b.id, 'success', b.success, 'seconds', extract(epoch FROM b.ended_at - b.created_at),
                                     'failure', sb.errors -> -1)

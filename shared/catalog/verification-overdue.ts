@@ -38,7 +38,7 @@ const LATE_DRILLS = `
              WHERE v.service_instance_id = i.id AND v.level = 'drill' AND v.outcome = 'passed'),
            (SELECT min(s.ended_at) FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
              WHERE s.service_instance_id = i.id AND s.state = 'COMPLETED' AND s.success = 'SUCCESS'
-               AND b.policy_class <> 'temporary')) AS at) since
+               AND b.policy_class IN ('scheduled', 'on_demand'))) AS at) since
    WHERE i.deleted_at IS NULL AND since.at <= $1::timestamptz - ${RULE('drill')}`
 
 /** Raises an alert for each environment whose verifications, and each service instance whose drill, is overdue; resolves the others. */

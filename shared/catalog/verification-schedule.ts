@@ -1,10 +1,10 @@
 import { DEFAULT_VERIFICATION } from '../domain/verification.ts'
 import type { Catalog, Db } from './database.ts'
+import { GOOD } from './good.ts'
 import { ringVerifications } from './outbox.ts'
 
 const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.manifest IS NOT NULL`
-const GOOD = `s.state = 'COMPLETED' AND s.success = 'SUCCESS' AND s.corrupt_at IS NULL AND s.lost_at IS NULL
-   AND (s.suspect_reason IS NULL OR s.suspect_cleared_at IS NOT NULL) AND b.policy_class <> 'temporary'`
+const DRILLABLE = `${GOOD('s')} AND b.policy_class IN ('scheduled', 'on_demand')`
 
 /** Every environment, also deleted ones, with what its plan says of `level`; without a plan the default. Needs $2. */
 const RULED = (level: 'metadata' | 'checksum' | 'drill', field: 'every_days' | 'most_per_day' = 'every_days') =>
@@ -20,7 +20,7 @@ export async function newestGood(db: Db, environmentId: string): Promise<string[
   const rows = await db.query<{ id: string }>(
     `SELECT DISTINCT ON (i.id) s.id
        FROM service_instances i JOIN service_instance_backups s ON s.service_instance_id = i.id JOIN backups b ON b.id = s.backup_id
-      WHERE i.environment_id = $1 AND i.deleted_at IS NULL AND ${GOOD}
+      WHERE i.environment_id = $1 AND i.deleted_at IS NULL AND ${DRILLABLE}
       ORDER BY i.id, coalesce(b.due_at, b.created_at) DESC, s.id DESC`,
     [environmentId],
   )
@@ -93,14 +93,14 @@ const DRILLS_DUE = `
             LEFT JOIN plans p ON p.id = e.plan_id
             JOIN service_instance_backups s ON s.service_instance_id = i.id
             JOIN backups b ON b.id = s.backup_id
-           WHERE i.deleted_at IS NULL AND ${GOOD}
+           WHERE i.deleted_at IS NULL AND ${DRILLABLE}
            ORDER BY i.id, coalesce(b.due_at, b.created_at) DESC, s.id DESC) due
     LEFT JOIN LATERAL (SELECT v.queued_at, v.outcome, v.state FROM verifications v
                         WHERE v.service_instance_id = due.service_instance_id AND v.level = 'drill'
                         ORDER BY v.queued_at DESC LIMIT 1) last ON true
    WHERE due.every_days IS NOT NULL
      AND EXISTS (SELECT 1 FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
-                  WHERE s.service_instance_id = due.service_instance_id AND ${GOOD}
+                  WHERE s.service_instance_id = due.service_instance_id AND ${DRILLABLE}
                     AND s.ended_at <= $1::timestamptz - interval '${FIRST_DRILL_AFTER}')
      AND (last.queued_at IS NULL OR last.state = 'COMPLETED' AND last.queued_at <= $1::timestamptz
             - CASE last.outcome WHEN 'passed' THEN ${INTERVAL('due.every_days')} ELSE interval '${RETRY.drill}' END)`

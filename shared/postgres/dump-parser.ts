@@ -60,7 +60,7 @@ export class DumpParser {
       const entry = reader.attempt(() => readTocEntry(reader, header.minor))
       if (!entry) return false
       // Definitions may be many megabytes, and only that of the encoding is asked for.
-      this.#entries.push(entry.kind === 'ENCODING' ? entry : { ...entry, definition: null, dependencies: [] })
+      this.#entries.push(isDescribed(entry) ? entry : { ...entry, definition: null, dependencies: [] })
     }
     return true
   }
@@ -84,6 +84,9 @@ function describe(header: ArchiveHeader, entries: readonly TocEntry[], data: Dat
     extensions: entries.filter(({ kind }) => kind === 'EXTENSION').map((entry) => extensionOf(entry, decode)),
   }
 }
+
+/** The others' definitions are not kept: of thousands of tables they would be all that is in memory. */
+const isDescribed = ({ kind }: TocEntry) => kind === 'ENCODING' || kind === 'EXTENSION'
 
 /** `CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;` */
 function extensionOf({ name, definition }: TocEntry, decode: (bytes: Buffer) => string): ParsedDump['extensions'][0] {

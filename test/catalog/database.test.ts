@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { openCatalog, type Catalog } from '../../shared/catalog/database.ts'
 import { createTestDatabase, onTestServer } from '../support/databases.ts'
+import { until } from '../support/until.ts'
 import { isCatalogAway } from '../../workers/persistently.ts'
 
 /** Ends every session of the database, as a restart of its server does. */
@@ -38,4 +41,24 @@ test('F46 a transaction whose session breaks between two queries fails as one th
     const error = await broken.catch((thrown: unknown) => thrown)
     expect(isCatalogAway(error)).toBe(true)
     expect(await catalog.query('SELECT 1 AS one')).toEqual([{ one: 1 }])
+  }))
+
+test('F3 a process that freezes while it holds a lock loses it', () =>
+  withCatalog(async (catalog) => {
+    const script = `
+      import { openCatalog } from '${new URL('../../shared/catalog/database.ts', import.meta.url).href}'
+      const catalog = openCatalog({ url: process.env.URL, maxConnections: 2, onError: () => undefined })
+      await catalog.exclusively('a lock', () => new Promise(() => console.log('held')))`
+    const [{ url } = { url: '' }] = await catalog.query<{ url: string }>(`SELECT current_database() AS url`)
+    const address = new URL(process.env.COFFER_TEST_DATABASE_URL ?? '')
+    address.pathname = `/${url}`
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', script], { env: { URL: address.href } })
+    try {
+      await once(holder.stdout, 'data')
+      expect(await catalog.exclusively('a lock', () => Promise.resolve('mine'))).toBeNull()
+      holder.kill('SIGSTOP')
+      expect(await until(() => catalog.exclusively('a lock', () => Promise.resolve('mine')))).toBe('mine')
+    } finally {
+      holder.kill('SIGKILL')
+    }
   }))

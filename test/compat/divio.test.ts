@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
@@ -76,10 +76,16 @@ describe('a client of Divio', () => {
     const { known, file } = await pull('DATABASE')
     expect(await pgRestoreAsText(file)).toBe(await pgRestoreAsText(await pgDump(source.url, ['--format=custom'])))
     const pushed = await pgDump(source.url, ['--format=custom', '--no-owner', '--no-privileges'])
-    await inDatabase(source.url, `DROP TABLE item`)
+    // A living target: rows are gone, and a table is there that the dump knows nothing of.
+    await inDatabase(
+      source.url,
+      'DELETE FROM item WHERE ctid IN (SELECT ctid FROM item LIMIT 1)',
+      'CREATE TABLE later (id int)',
+    )
 
     await push(known, pushed)
     expect(await inDatabase(source.url, ROWS)).toEqual(before)
+    expect(await inDatabase(source.url, `SELECT to_regclass('later') AS later`)).toEqual([{ later: null }])
   })
 
   test('pulls media, which tar reads, and pushes them back', async () => {
@@ -90,7 +96,9 @@ describe('a client of Divio', () => {
     await rm(`${folder}/MANIFEST`)
     expect([...look(folder)].map(([path, { sha256 }]) => [path, sha256])).toEqual(before)
     const pushed = execFileSync('tar', ['-C', folder, '-czf', '-', '.'], { maxBuffer: 64 * 1024 * 1024 })
-    for (const name of await readdir(media.path)) await rm(`${media.path}/${name}`, { recursive: true })
+    const [first = ''] = await readdir(media.path)
+    await rm(`${media.path}/${first}`, { recursive: true })
+    await writeFile(`${media.path}/later`, 'of no backup')
 
     await push(known, pushed)
     expect([...look(media.path)].map(([path, { sha256 }]) => [path, sha256])).toEqual(before)

@@ -65,7 +65,14 @@ test('a key that is under way is a 409 at once, and the request behind it ends a
   const key = randomUUID()
   const body = { environment: tenant.environment }
   const first = post('backups', key, body)
-  await until(async () => (await post('backups', key, body)).status === 409)
+  // Sent at once, the second request could overtake the first, and wait in its place.
+  await until(async () => {
+    const waiting = await producer.catalog.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    )
+    return waiting.length > 0
+  })
+  expectProblem(await post('backups', key, body), 409, 'IDEMPOTENCY_KEY_BUSY')
   release.resolve(undefined)
   await holder
   expect((await first).status).toBe(201)

@@ -64,6 +64,12 @@ test('the newest good backup is told for each service instance and for the whole
       service_instances: [{ backup: half }, { backup: whole }],
     })
   }
+  // What was backed up before a restore is the state that was given up.
+  const reclass = (from: string, to: string) =>
+    producer.catalog.query('UPDATE backups SET policy_class = $2 WHERE policy_class = $1', [from, to])
+  await reclass('temporary', 'safety')
+  expect((await latest()).body).toMatchObject({ backup: whole })
+  await reclass('safety', 'temporary')
   await spoil(half, storage, 'suspect_cleared_at = now()')
   expect((await latest()).body).toMatchObject({ backup: half })
 })

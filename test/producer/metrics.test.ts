@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { recordBeat } from '../../shared/catalog/heartbeats.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { expectProblem } from './problems.ts'
 
@@ -49,6 +50,14 @@ test('the metrics tell the newest good backup, outcomes, failures by code, bytes
     errors: [{ code: 'DUMP_FAILED' }, { code: 'DUMP_FAILED' }, { code: 'SOURCE_LOCKED' }],
   })
   await producer.ask('POST', '/apps/v3/backups/', { body: { environment: seeded.environment } })
+  await producer.catalog.query(
+    `INSERT INTO verifications (id, environment_id, service_instance_id, service_instance_backup_id, level, trigger, state, outcome,
+            queued_at, ended_at)
+     SELECT gen_random_uuid(), $1, $2, id, 'drill', 'SCHEDULED', 'COMPLETED', 'passed', $3, $3
+       FROM service_instance_backups WHERE success = 'SUCCESS' LIMIT 1`,
+    [seeded.environment, seeded.database, '2026-03-02T05:00:00Z'],
+  )
+  await recordBeat(producer.catalog, 'host 7 x', { postgresMajors: [15], eventLoopP99Seconds: 0.25 })
   now = new Date('2026-03-05T12:00:00Z')
   const { text } = await producer.ask('GET', '/metrics')
   const labels = 'application="shop",environment="live",prefix="DEFAULT",type="DATABASE"'
@@ -68,6 +77,10 @@ test('the metrics tell the newest good backup, outcomes, failures by code, bytes
     'coffer_overdue_environments 1',
     'coffer_overdue{application="shop",environment="live"} 1',
     'coffer_redis_up 1',
+    'coffer_verifications_total{level="drill",outcome="passed"} 1',
+    `coffer_last_passed_drill_timestamp_seconds{${labels}} ${Date.parse('2026-03-02T05:00:00Z') / 1000}`,
+    'coffer_workers 1',
+    'coffer_worker_eventloop_lag_p99_seconds{worker="host:7"} 0.25',
     'coffer_queue_jobs{queue="dump",state="waiting"} 1',
   ]
   expect(expected.filter((line) => !shown.has(line))).toEqual([])
@@ -95,4 +108,23 @@ test('metrics are for tokens of the whole installation', async () => {
     'FORBIDDEN',
   )
   expect((await producer.ask('GET', '/metrics', { token: await producer.createToken('viewer') })).status).toBe(200)
+})
+
+test('readiness says when no worker that lives has a client for the databases to back up', async () => {
+  await using producer = await startTestProducer()
+  await seed(producer)
+  const ofClients = async () => {
+    const { body } = await producer.ask('GET', '/readyz', { token: null })
+    return (body['checks'] as { name: string; ok: boolean; reason: string | null }[]).find(
+      ({ name }) => name === 'clients',
+    )
+  }
+  expect(await ofClients()).toMatchObject({ ok: true })
+  await recordBeat(producer.catalog, 'bare', { postgresMajors: [], eventLoopP99Seconds: null })
+  expect(await ofClients()).toMatchObject({
+    ok: false,
+    reason: expect.stringContaining('no worker has pg_dump') as string,
+  })
+  await recordBeat(producer.catalog, 'equipped', { postgresMajors: [15], eventLoopP99Seconds: null })
+  expect(await ofClients()).toMatchObject({ ok: true })
 })

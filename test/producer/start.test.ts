@@ -65,12 +65,16 @@ test('another admin token in the environment takes the place of the one before',
   expect(await statuses({ COFFER_ADMIN_TOKEN: '' }, [other])).toEqual([200])
 })
 
-test('ready means that catalog, migrations, Redis, store and keys answer; anybody may ask', async () => {
+test('ready means that catalog, migrations, Redis, store, keys and clients answer; anybody may ask', async () => {
   await using place = await createTestPlace()
   const [ready] = await askOnce(place, {}, '/readyz', [''])
   expect(ready?.body).toEqual({
     status: 'ready',
-    checks: ['catalog', 'migrations', 'redis', 'store', 'keys'].map((name) => ({ name, ok: true, reason: null })),
+    checks: ['catalog', 'migrations', 'redis', 'store', 'keys', 'clients'].map((name) => ({
+      name,
+      ok: true,
+      reason: null,
+    })),
   })
   const [missing] = await askOnce(place, { COFFER_STORAGE_URL: 's3://bucket?endpoint=http://127.0.0.1:1' }, '/readyz', [
     '',

@@ -15,6 +15,7 @@ test('the status counts the jobs of every queue', async () => {
     'media-archive': none,
     prune: none,
     restore: none,
+    transfer: none,
     verify: none,
     tick: none,
     notify: none,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import type { TestProducer } from '../support/producer.ts'
 
 /** One of everything that an organisation can have, and what all organisations share. */
@@ -9,9 +10,14 @@ export interface Tenant {
   service: string
   backup: string
   part: string
+  download: string
   item: string
   restore: string
+  verification: string
+  sink: string
   token: string
+  /** An age public key, registered. */
+  recipient: string
   plan: string
   store: string
 }
@@ -30,6 +36,7 @@ const record = (key: string): object => ({
 export async function createTenant(at: TestProducer): Promise<Tenant> {
   const organisation = await made(at, 'organisations', { slug: name('org'), media_roots: [at.place.mediaRoot] })
   const { application, environment, service } = await createTree(at, organisation)
+  const sink = await createSinkOf(at, organisation)
   const answer = await at.ask('POST', '/apps/v3/backups/', { body: { environment } })
   const { uuid: backup, service_instance_backups: parts } = answer.body
   const [part = ''] = parts
@@ -46,16 +53,24 @@ export async function createTenant(at: TestProducer): Promise<Tenant> {
      VALUES ($1, 1, 'dump', $2, $3)`,
     [part, `${backup}/dump`, record(`${backup}/dump`)],
   )
-  const download = await made(at, 'backup-downloads', { backup })
+  const download = await createDownloadOf(at, backup)
   const items = await at.ask('GET', `/apps/v3/backup-download-service-instances/?backup=${download}`)
   const [restore] = await at.catalog.query<{ id: string }>(
-    'INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id',
+    `INSERT INTO restores (id, backup_id, created_at, ended_at, success)
+     VALUES (gen_random_uuid(), $1, now(), now(), 'FAILURE') RETURNING id`,
     [backup],
   )
   await at.catalog.query(
     `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ('missed', $1, $2, $3, now())`,
     [name('alert'), environment, `of ${environment}`],
   )
+  const [verification] = await at.catalog.query<{ id: string }>(
+    `INSERT INTO verifications (id, environment_id, level, trigger, state, outcome, queued_at, ended_at)
+     VALUES (gen_random_uuid(), $1, 'metadata', 'SCHEDULED', 'COMPLETED', 'passed', now(), now()) RETURNING id`,
+    [environment],
+  )
+  const { recipient } = await generateIdentity()
+  await made(at, 'keys', { recipient, name: 'of a tenant', accept_unreadable: true })
   const token = await createTokenOf(at, organisation)
   const plan = await made(at, 'plans', { slug: name('plan') })
   const stores = await at.ask('GET', '/apps/v3/stores/')
@@ -66,9 +81,13 @@ export async function createTenant(at: TestProducer): Promise<Tenant> {
     service,
     backup,
     part,
+    download,
     item: items.body.results[0]?.uuid ?? '',
     restore: restore?.id ?? '',
+    verification: verification?.id ?? '',
+    sink,
     token,
+    recipient,
     plan,
     store: stores.body.results[0]?.uuid ?? '',
   }
@@ -88,6 +107,12 @@ export async function createTree(
 
 export const createTokenOf = (at: TestProducer, organisation: string): Promise<string> =>
   made(at, 'tokens', { name: 'made', role: 'viewer', organisation })
+
+export const createSinkOf = (at: TestProducer, organisation: string): Promise<string> =>
+  made(at, 'notification-sinks', { name: 'hook', type: 'webhook', url: 'https://8.8.8.8/hook', organisation })
+
+export const createDownloadOf = (at: TestProducer, backup: string): Promise<string> =>
+  made(at, 'backup-downloads', { backup })
 
 export const name = (of: string): string => `${of}-${randomBytes(4).toString('hex')}`
 

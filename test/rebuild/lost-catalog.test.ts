@@ -132,7 +132,7 @@ test('a catalog that was dropped entirely is rebuilt: everything is listed and r
   await tell('environment create shop/again')
   await tell('service create shop/again --type DATABASE --url-stdin', again.url)
   await tell('service create shop/again --type STORAGE --url-stdin', media.url)
-  const restored = await tell(`restore ${first.later} --to shop/again --wait`)
+  const restored = await tell(`restore ${first.later} --to shop/again --confirm shop/again --wait`)
   expect(restored.code, restored.stdout + restored.stderr).toBe(0)
   expect(await readFile(join(media.path, 'a.txt'), 'utf8')).toBe('a file of the shop')
 

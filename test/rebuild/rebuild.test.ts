@@ -180,6 +180,7 @@ async function forget(catalog: Catalog, backupId: string): Promise<void> {
   const parts = 'SELECT id FROM service_instance_backups WHERE backup_id = $1'
   await catalog.query(`DELETE FROM artifacts WHERE service_instance_backup_id IN (${parts})`, [backupId])
   await catalog.query('DELETE FROM service_instance_backups WHERE backup_id = $1', [backupId])
+  await catalog.query('DELETE FROM events WHERE backup_id = $1', [backupId])
   await catalog.query('DELETE FROM backups WHERE id = $1', [backupId])
 }
 

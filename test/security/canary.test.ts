@@ -93,7 +93,7 @@ test('F42 the password of a source appears in no sink: Redis, Bull Board, logs, 
   // Each sink has what it should have, so that an empty one proves nothing.
   expect(sinks.processes).toContain('pg_dump')
   expect(sinks.http).toContain('SOURCE_AUTH_FAILED')
-  expect(sinks.bullBoard).toContain('shop/live:GOOD')
+  expect(sinks.bullBoard).toContain('live · shop · GOOD')
   expect(sinks.logs).toContain('run sealed')
   expect(sinks.redis).toContain('password authentication failed')
   expect(sinks.catalog).toContain('SOURCE_AUTH_FAILED')

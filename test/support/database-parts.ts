@@ -32,7 +32,7 @@ export async function storeDump(whole: WholeDump): Promise<StoredDump> {
   const { record } = await writeArtifact({ store, key: KEY, kind: 'dump', source, recipients: [recipient] })
   const into: StoredDump['into'] = (url, { id = randomUUID(), selection = {}, signal } = {}) => ({
     ...{ id, attempt: 1, contents: whole.contents, selection: Selection.parse(selection), store, artifacts: [record] },
-    ...{ identities: [identity], connection: { url }, config: {} as RestorePart['config'] },
+    ...{ identities: [identity], connection: { url }, egress: 'installation', config: {} as RestorePart['config'] },
     life: lifeOf(signal ?? new AbortController().signal),
   })
   return { ...whole, store, into }

@@ -59,6 +59,7 @@ export function partOf(
     identities: [identity],
     selection: { schemas: [], tables: [], paths },
     connection: { url: pathToFileURL(root).href },
+    egress: 'installation',
     config: configOf(folder),
     life,
     store: store ?? new FileStore(`${folder}/store`),

@@ -1,6 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { settleRestore } from '../../shared/catalog/restore-requests.ts'
+import { processRestore } from '../../workers/restore/process-restore.ts'
+import { settleLapsedRestores } from '../../workers/restore/settle-lapsed.ts'
+import { startClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import {
@@ -119,9 +122,16 @@ test('F3 a worker that freezes and thaws after another has taken over changes no
   const frozen = await coffer.worker({ killAt: 'media-staged', env: { COFFER_TEST_SIGNAL: 'SIGSTOP' } })
   const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
   await frozen.line(({ msg }) => msg === 'SIGSTOP at media-staged')
-  await coffer.worker()
-  expect(await endOfPart(coffer, id)).toMatchObject({ success: 'SUCCESS', attempt: 2 })
+  // Called here, since the frozen one may hold the lock under which workers reconcile.
+  await using other = await startClockedWorker(coffer, { now: new Date() })
+  const { uuid } = await until(async () => {
+    await settleLapsedRestores(other.context)
+    const part = await partOf(coffer, id)
+    return part.state === 'QUEUED' && part
+  })
+  await processRestore(other.context, { data: { id: uuid, attempt: 2 }, attemptsMade: 0 })
   const before = await partOf(coffer, id)
+  expect(before).toMatchObject({ success: 'SUCCESS', attempt: 2 })
 
   frozen.kill('SIGCONT')
   await frozen.line(({ msg }) => msg === 'a job failed')

@@ -53,7 +53,7 @@ export async function storeArchive(
 type WriteDetails = Omit<Parameters<typeof writeArtifact>[0], 'store' | 'key' | 'kind' | 'recipients'>
 
 const write = (
-  { run, store, config }: TakeContext,
+  { run, store, recipients }: TakeContext,
   kind: ArtifactKind,
   details: WriteDetails,
 ): Promise<WrittenArtifact> =>
@@ -61,7 +61,7 @@ const write = (
     store,
     key: `${run.keyPrefix}${ARTIFACT_NAMES[kind]}`,
     kind,
-    recipients: config.COFFER_AGE_RECIPIENTS,
+    recipients,
     ...details,
   })
 

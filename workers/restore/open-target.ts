@@ -34,6 +34,7 @@ export async function openTarget(
     id: restore.id,
     attempt: restore.attempt,
     selection: restore.selection,
+    egress: target.egress,
     connection: decryptConnection(secrets, target.id, target.connection),
     config,
     store: stores.open(restore.storeUrl),

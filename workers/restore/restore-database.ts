@@ -2,7 +2,7 @@ import type { DumpContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { findPostgresClients } from '../../shared/postgres/clients.ts'
 import { isCommitted, removeMarker } from '../../shared/postgres/committed.ts'
-import { describeConnection, parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { describeConnection } from '../../shared/postgres/connection.ts'
 import { recoverInPlace, restoreInPlace } from '../../shared/postgres/restore-in-place.ts'
 import { refuseFindings, restoreIntoScratch } from '../../shared/postgres/restore-into-scratch.ts'
 import { planRestore, type RestoreMethod, type RestorePlan } from '../../shared/postgres/restore-plan.ts'
@@ -13,6 +13,7 @@ import { withSession } from '../../shared/postgres/session.ts'
 import { dropKept, findDoor, markerOfRestore, recoverSwap, swapBack, swapIn } from '../../shared/postgres/swap.ts'
 import { reached } from '../../shared/steps.ts'
 import { readPlain } from './restore-part.ts'
+import { vetDatabase } from '../vet-database.ts'
 import type { Restorer, RestorePart } from './restorer.ts'
 
 type DatabasePart = RestorePart<DumpContents>
@@ -33,7 +34,7 @@ export const databaseRestorer: Restorer<DumpContents> = {
   },
 
   async recover(part) {
-    const { id, target, signal } = partsOf(part)
+    const { id, target, signal } = await partsOf(part)
     const door = await findDoor(target, signal)
     // First, since a killed swap may have left the target closed.
     const swapped = door ? await recoverSwap({ id, target, door, signal }) : 'as-before'
@@ -43,7 +44,7 @@ export const databaseRestorer: Restorer<DumpContents> = {
   async restore(part) {
     const planned = await plan(part)
     refuseFindings(planned.findings, part.contents)
-    const { id, signal } = partsOf(part)
+    const { id, signal } = await partsOf(part)
     const common = {
       ...{ id, signal, target: planned.target, expected: part.contents },
       clients: await findPostgresClients(),
@@ -56,14 +57,14 @@ export const databaseRestorer: Restorer<DumpContents> = {
   },
 
   async confirm(part) {
-    const { id, target, signal } = partsOf(part)
+    const { id, target, signal } = await partsOf(part)
     const door = await findDoor(target, signal)
     if (door) await dropKept({ id, target, door, signal })
     await withSession(target, { signal }, (session) => removeMarker(session, id))
   },
 
   async undo(part) {
-    const { id, target, signal } = partsOf(part)
+    const { id, target, signal } = await partsOf(part)
     const door = await findDoor(target, signal)
     if (!door)
       throw new CofferError('CONFLICT', `${describeConnection(target)} was restored in place, and nothing was kept`)
@@ -94,13 +95,13 @@ const isIn = (connection: Common['target']['connection'], id: string): Promise<b
   withSession(connection, {}, (session) => isCommitted(session, connection.database, id)).catch(() => true)
 
 async function plan(part: DatabasePart): Promise<RestorePlan> {
-  const { target, signal } = partsOf(part)
+  const { target, signal } = await partsOf(part)
   const contents = await readContents(readPlain(part, 'dump'))
   const clients = await findPostgresClients()
   const { selection, contents: expected } = part
   return planRestore({ connection: target, clients, contents, expected, selection, signal })
 }
 
-const partsOf = ({ id, connection, life }: DatabasePart) => ({
-  ...{ id, target: parsePostgresUrl(connection.url), signal: life.signal },
+const partsOf = async ({ id, connection, egress, config, life }: DatabasePart) => ({
+  ...{ id, target: await vetDatabase(connection.url, egress, config), signal: life.signal },
 })

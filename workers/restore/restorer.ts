@@ -1,3 +1,4 @@
+import type { Egress } from '../../shared/catalog/service-instances.ts'
 import type { WorkerConfig } from '../../shared/config.ts'
 import type { Connection } from '../../shared/connections.ts'
 import type { ArtifactRecord } from '../../shared/domain/artifact.ts'
@@ -15,6 +16,8 @@ export interface RestorePart<Of extends Contents = Contents> {
   contents: Of
   selection: Selection
   connection: Connection
+  /** Whose admin has registered the connection: where it may lead to depends on it. */
+  egress: Egress
   config: WorkerConfig
   life: Life
   store: Store

@@ -13,7 +13,7 @@ const LOOKED_AT = 512
 
 /** Stores a dump that somebody else made as one of Coffer's own: uncompressed inside, every byte parsed and every row counted. */
 export async function takeUploadedDump(
-  { run, store, config, life }: TakeContext,
+  { run, store, recipients, life }: TakeContext,
   { source, receivedAt }: Uploaded,
 ): Promise<TakenBackup> {
   const { first, all } = await peek(source[Symbol.asyncIterator]() as AsyncGenerator<Buffer, void, void>, LOOKED_AT)
@@ -25,7 +25,7 @@ export async function takeUploadedDump(
     kind: 'dump',
     source: uncompressArchive(all),
     inspect: (chunk) => parser.push(chunk),
-    recipients: config.COFFER_AGE_RECIPIENTS,
+    recipients,
     signal: life.signal,
     onProgress: ({ plainBytes, storedBytes }) => life.report({ plain_bytes: plainBytes, stored_bytes: storedBytes }),
   })
