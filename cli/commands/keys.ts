@@ -128,7 +128,7 @@ async function check({ api, cwd }: Context, file: string): Promise<Result> {
   const found = await Promise.all(
     recipients.map(async (recipient) => ({
       recipient,
-      backups: await api.list(`${KEYS}${encodeURIComponent(recipient)}/backups/`, {}, KeyBackup),
+      backups: await readableBy(api, recipient),
     })),
   )
   return {
@@ -140,6 +140,13 @@ async function check({ api, cwd }: Context, file: string): Promise<Result> {
     exit: found.every(({ backups }) => backups.length === 0) ? EXIT.failed : EXIT.done,
   }
 }
+
+/** A key that the producer has never heard of opens nothing. */
+const readableBy = (api: Context['api'], recipient: string): Promise<KeyBackup[]> =>
+  api.list(`${KEYS}${encodeURIComponent(recipient)}/backups/`, {}, KeyBackup).catch((error: unknown) => {
+    if (error instanceof CofferError && error.code === 'NOT_FOUND') return []
+    throw error
+  })
 
 function newest(backups: readonly KeyBackup[]): string[] {
   if (backups.length === 0) return []
