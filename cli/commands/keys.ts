@@ -6,6 +6,7 @@ import { parseIdentities, recipientsOf } from '../../shared/identities.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import type { Context, Runner } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
+import { ProducerProblem } from '../problem.ts'
 import type { Result } from '../output.ts'
 import { recoveryPage } from '../recovery-page.ts'
 import { Key, KeyList, KeyBackup } from '../resources/keys.ts'
@@ -144,7 +145,7 @@ async function check({ api, cwd }: Context, file: string): Promise<Result> {
 /** A key that the producer has never heard of opens nothing. */
 const readableBy = (api: Context['api'], recipient: string): Promise<KeyBackup[]> =>
   api.list(`${KEYS}${encodeURIComponent(recipient)}/backups/`, {}, KeyBackup).catch((error: unknown) => {
-    if (error instanceof CofferError && error.code === 'NOT_FOUND') return []
+    if (error instanceof ProducerProblem && error.problem.code === 'NOT_FOUND') return []
     throw error
   })
 
