@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '.coffer*/', 'coverage/'] },
+  { ignores: ['node_modules/', '.coffer*/', 'coverage/', 'client/dist/', 'client/src/schema.ts'] },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

@@ -37,7 +37,8 @@ import { performer } from './perform.ts'
 import type { Producer } from './producer.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import { logRequest } from './request-log.ts'
-import { refuseDeepBody, requireJson } from './requests.ts'
+import { referenceRouter } from './reference.ts'
+import { refuseOddBody, requireJson } from './requests.ts'
 import { mountRoutes, refuseMethod, type Route } from './routes.ts'
 
 const MAX_BODY = '100kb'
@@ -106,7 +107,9 @@ export function createApp(producer: Producer): Express {
     .get(authenticate(producer, failedLogins), metricsHandler(producer))
     .all(refuseMethod(['GET']))
   app.use(['/apps', '/iam'], guardApi(producer, failedLogins, limits))
-  mountRoutes(app, apiRoutes(producer), performer(producer, apiRoutes, limits))
+  const routes = apiRoutes(producer)
+  mountRoutes(app, routes, performer(producer, apiRoutes, limits))
+  app.use(referenceRouter(routes))
   app.use(pagesRouter(producer, failedLogins))
   app.use(refuseUnknownPath, errorHandler(producer.log))
   return app
@@ -123,7 +126,7 @@ function guardApi(producer: Producer, failedLogins: FailedLogins, limits: RateLi
     requireJson,
     // A body that GET brings is not even parsed; for the others, requireJson has seen to the type.
     express.json({ limit: MAX_BODY, type: ({ method }) => method !== 'GET' && method !== 'HEAD' }),
-    refuseDeepBody,
+    refuseOddBody,
   )
 }
 

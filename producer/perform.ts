@@ -2,7 +2,7 @@ import { writeAudit } from '../shared/catalog/audit.ts'
 import { insideTransaction } from '../shared/catalog/database.ts'
 import { CofferError } from '../shared/errors.ts'
 import { entryOf, noteAudit } from './audit.ts'
-import { requireRole } from './auth.ts'
+import { requireRole, requireWholeInstallation, type Actor } from './auth.ts'
 import { doOnce, idempotencyKeyOf } from './idempotency.ts'
 import type { Producer } from './producer.ts'
 import type { RateLimits } from './rate-limits.ts'
@@ -21,15 +21,15 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
   const { catalog, clock } = producer
   return async (route, call) => {
     if (route.method === 'GET') {
-      requireRole(call.actor, route.role, nameOf(route))
-      return route.handle(call)
+      requireRight(route, call.actor)
+      return route.handle(call, clock())
     }
     if (isCreation(route)) limits.countCreation(call.actor)
     try {
-      requireRole(call.actor, route.role, nameOf(route))
+      requireRight(route, call.actor)
       if (route.isLong !== true) return await change(producer, routesOf, route, call)
       await writeAudit(catalog, entryOf(route, call, clock(), 'begins'))
-      const reply = await route.handle(call)
+      const reply = await route.handle(call, clock())
       await noteAudit(producer, entryOf(route, call, clock(), { reply }))
       return reply
     } catch (error) {
@@ -39,7 +39,10 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
   }
 }
 
-const nameOf = ({ method, path }: Route) => `${method} ${path}`
+function requireRight({ method, path, role, concernsAll }: Route, actor: Actor): void {
+  requireRole(actor, role, `${method} ${path}`)
+  if (concernsAll !== undefined) requireWholeInstallation(actor, concernsAll)
+}
 
 async function change(producer: Producer, routesOf: RoutesOf, route: Route, call: Call): Promise<Reply> {
   const { catalog, clock, ringer } = producer
@@ -48,7 +51,7 @@ async function change(producer: Producer, routesOf: RoutesOf, route: Route, call
     // Bells that are rung before the commit find nothing.
     const inside = { ...producer, catalog: insideTransaction(catalog, tx), ringer: { nudge: () => undefined } }
     const work = async () => {
-      const reply = await sameRoute(routesOf(inside), route).handle(call)
+      const reply = await sameRoute(routesOf(inside), route).handle(call, clock())
       await writeAudit(tx, entryOf(route, call, clock(), { reply }))
       return reply
     }

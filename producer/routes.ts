@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response, Router } from 'express'
+import type { z } from 'zod'
 import type { Role } from '../shared/catalog/tokens.ts'
-import { CofferError } from '../shared/errors.ts'
+import { CofferError, type FailureCode } from '../shared/errors.ts'
 import { actorOf, originOfRequest, type Actor, type Origin } from './auth.ts'
 import { sendEvents, type ServerEvent } from './server-events.ts'
 
@@ -30,12 +31,29 @@ export interface Reply {
   isReplayed?: boolean
 }
 
-/** One line of the table that the application is built from and that tests go through. */
+/** One line of the table that the application, its description in OpenAPI and its tests are made from. `route`, `list` and `events` make them. */
 export interface Route {
   method: Method
   path: string
   role: Role
-  handle: (call: Call) => Promise<Reply>
+  /** Of what all organisations share: what it does, as the refusal of a token of one of them says it. */
+  concernsAll?: string
+  /** What it does, in a sentence for people. */
+  summary: string
+  /** What its body must be; some times are judged by the clock. */
+  body?: (now: Date) => z.ZodType
+  /** The parameters of its query; absent: the query is not looked at. */
+  query?: z.ZodRawShape
+  /** What it answers: the body, each line of a list, or the data of each event; null: nothing. */
+  reply: z.ZodType | null
+  answers: 'once' | 'list' | 'events'
+  /** What its answer has beside the usual of a list. */
+  more?: z.ZodRawShape
+  status: number
+  /** The refusals that are its own, beside those of every route of its kind. */
+  codes?: readonly FailureCode[]
+  /** @throws REQUEST_INVALID when body or query are not what the route says */
+  handle: (call: Call, now: Date) => Promise<Reply>
   /** Of a change that takes long or does more than write to the catalog, and so can't be one transaction with its line of the audit log. */
   isLong?: boolean
   /** The answer holds a secret that is shown once: it is not kept under an Idempotency-Key. */

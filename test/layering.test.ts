@@ -3,7 +3,7 @@ import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 
 const CHECKOUT = join(import.meta.dirname, '..')
-const SOURCES = globSync('{bench,cli,producer,scripts,shared,test,workers}/**/*.ts', { cwd: CHECKOUT })
+const SOURCES = globSync('{bench,cli,client/src,producer,scripts,shared,test,workers}/**/*.ts', { cwd: CHECKOUT })
 
 interface Import {
   file: string
@@ -31,6 +31,7 @@ const FORBIDDEN: Record<string, RegExp> = {
   'producer/': /^(bench|cli|scripts|test|workers)\//,
   'workers/': /^(bench|cli|producer|scripts|test)\//,
   'cli/': /^(bench|producer|scripts|test|workers)\//,
+  'client/': /^(?!client\/)/,
 }
 
 test.each(Object.entries(FORBIDDEN))('%s imports only from its own side', (folder, forbidden) => {
@@ -67,7 +68,9 @@ test.each(CLIENTS)('%s is imported only by the files that wrap it', (packages, w
 })
 
 test('no file of the source is longer than 300 lines', () => {
-  const long = SOURCES.map((file) => ({
+  // Nobody reads or writes what is generated.
+  const written = SOURCES.filter((file) => file !== 'client/src/schema.ts')
+  const long = written.map((file) => ({
     file,
     lines: readFileSync(join(CHECKOUT, file), 'utf8').split('\n').length - 1,
   }))

@@ -6,6 +6,7 @@ import { parseIdentities, recipientsOf } from '../../shared/identities.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import type { Context, Runner } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
+import { ProducerProblem } from '../problem.ts'
 import type { Result } from '../output.ts'
 import { recoveryPage } from '../recovery-page.ts'
 import { Key, KeyList, KeyBackup } from '../resources/keys.ts'
@@ -128,7 +129,7 @@ async function check({ api, cwd }: Context, file: string): Promise<Result> {
   const found = await Promise.all(
     recipients.map(async (recipient) => ({
       recipient,
-      backups: await api.list(`${KEYS}${encodeURIComponent(recipient)}/backups/`, {}, KeyBackup),
+      backups: await readableBy(api, recipient),
     })),
   )
   return {
@@ -140,6 +141,13 @@ async function check({ api, cwd }: Context, file: string): Promise<Result> {
     exit: found.every(({ backups }) => backups.length === 0) ? EXIT.failed : EXIT.done,
   }
 }
+
+/** A key that the producer has never heard of opens nothing. */
+const readableBy = (api: Context['api'], recipient: string): Promise<KeyBackup[]> =>
+  api.list(`${KEYS}${encodeURIComponent(recipient)}/backups/`, {}, KeyBackup).catch((error: unknown) => {
+    if (error instanceof ProducerProblem && error.problem.code === 'NOT_FOUND') return []
+    throw error
+  })
 
 function newest(backups: readonly KeyBackup[]): string[] {
   if (backups.length === 0) return []

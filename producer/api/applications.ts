@@ -7,71 +7,76 @@ import {
   updateApplication,
 } from '../../shared/catalog/applications.ts'
 import { defaultOrganisationId, getOrganisation } from '../../shared/catalog/organisations.ts'
+import type { Actor } from '../auth.ts'
+import { list, route } from '../define-route.ts'
 import { filterText, name, slug, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Route } from '../routes.ts'
+import { Application } from '../replies/tree.ts'
+import type { Route } from '../routes.ts'
 
 const NewApplication = z.strictObject({ slug, name: name.optional(), organisation: uuid.optional() })
 const Changes = z.strictObject({ slug: slug.optional(), name: name.optional() })
 
-export function applicationRoutes({ catalog, clock }: Producer): Route[] {
+export function applicationRoutes({ catalog }: Producer): Route[] {
   const all = '/apps/v3/applications/'
   const one = `${all}:uuid/`
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters, page } = parseListQuery({ slug: filterText.optional() }, call)
-        const { rows, count } = await listApplications(catalog, { scope: call.actor.scope, slug: filters.slug, page })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists applications.',
+      filters: { slug: filterText.optional() },
+      of: Application,
+      rows: ({ actor: { scope }, query, page }) => listApplications(catalog, { scope, slug: query.slug, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        const body = parseBody(NewApplication, call)
-        const organisationId = await chosenOrganisation(call, body.organisation)
+      summary: 'Registers an application.',
+      body: NewApplication,
+      reply: Application,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT'],
+      async handle({ body, actor, now }) {
+        const organisationId = await chosenOrganisation(actor, body.organisation)
         const { slug: chosen, name: given = chosen } = body
-        const input = { organisationId, slug: chosen, name: given, now: clock() }
-        return { status: 201, body: await createApplication(catalog, input) }
+        return createApplication(catalog, { organisationId, slug: chosen, name: given, now })
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getApplication(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
-    {
+      summary: 'Shows an application.',
+      reply: Application,
+      handle: ({ id, actor }) => getApplication(catalog, id, actor.scope),
+    }),
+    route({
       method: 'PATCH',
       path: one,
       role: 'admin',
-      handle: async (call) => ({
-        status: 200,
-        body: await updateApplication(catalog, call.params['uuid'] ?? '', call.actor.scope, parseBody(Changes, call)),
-      }),
-    },
-    {
+      summary: 'Renames an application.',
+      body: Changes,
+      reply: Application,
+      codes: ['CONFLICT'],
+      handle: ({ id, actor, body }) => updateApplication(catalog, id, actor.scope, body),
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle({ params, actor }) {
-        await deleteApplication(catalog, params['uuid'] ?? '', actor.scope, clock())
-        return { status: 204 }
+      summary: 'Removes an application; its backups are kept.',
+      reply: null,
+      codes: ['CONFLICT'],
+      async handle({ id, actor, now }) {
+        await deleteApplication(catalog, id, actor.scope, now)
       },
-    },
+    }),
   ]
 
-  async function chosenOrganisation({ actor }: Call, asked: string | undefined): Promise<string> {
-    if (asked === undefined) return actor.scope.organisationId ?? defaultOrganisationId(catalog)
-    return (await getOrganisation(catalog, asked, actor.scope)).uuid
+  async function chosenOrganisation({ scope }: Actor, asked: string | undefined): Promise<string> {
+    if (asked === undefined) return scope.organisationId ?? defaultOrganisationId(catalog)
+    return (await getOrganisation(catalog, asked, scope)).uuid
   }
 }

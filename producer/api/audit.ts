@@ -1,7 +1,8 @@
 import { listAudit } from '../../shared/catalog/audit.ts'
+import { list } from '../define-route.ts'
 import { filterText, filterTime, filterUuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseListQuery } from '../requests.ts'
+import { AuditLine } from '../replies/access.ts'
 import type { Route } from '../routes.ts'
 
 const filters = {
@@ -15,15 +16,13 @@ const filters = {
 /** Who did what. */
 export function auditRoutes({ catalog }: Producer): Route[] {
   return [
-    {
-      method: 'GET',
+    list({
       path: '/apps/v3/audit/',
       role: 'admin',
-      async handle(call) {
-        const { filters: given, page } = parseListQuery(filters, call)
-        const { rows, count } = await listAudit(catalog, { scope: call.actor.scope, ...given, page })
-        return listReply(call, page, count, rows)
-      },
-    },
+      summary: 'Lists who did what, newest first.',
+      filters,
+      of: AuditLine,
+      rows: ({ actor: { scope }, query, page }) => listAudit(catalog, { scope, ...query, page }),
+    }),
   ]
 }

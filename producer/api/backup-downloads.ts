@@ -4,14 +4,15 @@ import {
   revokeDownload,
   getDownloadItem,
   listDownloadItems,
-  type DownloadItem,
+  type DownloadItem as StoredItem,
 } from '../../shared/catalog/downloads.ts'
 import { toCofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
+import { list, route } from '../define-route.ts'
 import { bundleLink, downloadLink, fileName } from '../download-links.ts'
 import { filterUuid, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
+import { Download, DownloadItem } from '../replies/downloads.ts'
 import type { Route } from '../routes.ts'
 
 const NewDownload = z.strictObject({
@@ -25,60 +26,64 @@ const NewDownload = z.strictObject({
 })
 
 /** The links of a download are secrets that anyone may use, so reading them takes what making them takes. */
-export function backupDownloadRoutes({ catalog, clock, secrets, settings, identities }: Producer): Route[] {
+export function backupDownloadRoutes({ catalog, secrets, settings, identities }: Producer): Route[] {
   const items = '/apps/v3/backup-download-service-instances/'
   return [
-    {
+    route({
       method: 'POST',
       path: '/apps/v3/backup-downloads/',
       role: 'operator',
-      async handle(call) {
-        const body = parseBody(NewDownload, call)
+      summary: 'Makes links to what a backup holds.',
+      body: NewDownload,
+      reply: Download,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT', 'QUARANTINED'],
+      async handle({ body, actor, origin, now }) {
         const download = await createDownload(catalog, {
           backupId: body.backup,
           serviceInstanceBackups: body.service_instance_backups,
           trigger: body.trigger,
           lifeSeconds: settings.linkSeconds,
-          createdBy: call.actor.tokenId,
-          scope: call.actor.scope,
-          now: clock(),
+          createdBy: actor.tokenId,
+          scope: actor.scope,
+          now,
         })
-        const link = bundleLink(secrets, call.origin, download.uuid, download.expires_at)
-        return { status: 201, body: { ...download, bundle_url: identities.length > 0 ? link : null } }
+        const link = bundleLink(secrets, origin, download.uuid, download.expires_at)
+        return { ...download, bundle_url: identities.length > 0 ? link : null }
       },
-    },
-    {
+    }),
+    route({
       method: 'DELETE',
       path: '/apps/v3/backup-downloads/:uuid/',
       role: 'operator',
-      async handle({ params, actor }) {
-        await revokeDownload(catalog, params['uuid'] ?? '', actor.scope, clock())
-        return { status: 204 }
+      summary: 'Ends the links of a download.',
+      reply: null,
+      async handle({ id, actor, now }) {
+        await revokeDownload(catalog, id, actor.scope, now)
       },
-    },
-    {
-      method: 'GET',
+    }),
+    list({
       path: items,
       role: 'operator',
-      async handle(call) {
-        const { filters, page } = parseListQuery({ backup: filterUuid.optional() }, call)
-        const filter = { scope: call.actor.scope, downloadId: filters.backup, page }
-        const { rows, count } = await listDownloadItems(catalog, filter)
-        return listReply(call, page, count, await Promise.all(rows.map((item) => show(item, call.origin))))
+      summary: 'Lists the artifacts of a download, with their links.',
+      filters: { backup: filterUuid.optional() },
+      of: DownloadItem,
+      async rows({ actor: { scope }, origin, query, page }) {
+        const { rows, count } = await listDownloadItems(catalog, { scope, downloadId: query.backup, page })
+        return { rows: await Promise.all(rows.map((item) => show(item, origin))), count }
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: `${items}:uuid/`,
       role: 'operator',
-      handle: async ({ params, actor, origin }) => ({
-        status: 200,
-        body: await show(await getDownloadItem(catalog, params['uuid'] ?? '', actor.scope), origin),
-      }),
-    },
+      summary: 'Shows one artifact of a download, with its links.',
+      reply: DownloadItem,
+      handle: async ({ id, actor, origin }) => show(await getDownloadItem(catalog, id, actor.scope), origin),
+    }),
   ]
 
-  async function show(item: DownloadItem, origin: string): Promise<Record<string, unknown>> {
+  async function show(item: StoredItem, origin: string): Promise<z.infer<typeof DownloadItem>> {
     const { record } = item
     const locked = await lockOf(item, identities)
     return {
@@ -104,7 +109,7 @@ export function backupDownloadRoutes({ catalog, clock, secrets, settings, identi
 }
 
 /** Why the producer can't give the plain form; null: it can. */
-async function lockOf({ recipients, record }: DownloadItem, identities: readonly string[]) {
+async function lockOf({ recipients, record }: StoredItem, identities: readonly string[]) {
   if (!record.encodings.includes('age')) return null
   try {
     await requireIdentityFor(recipients, identities)

@@ -4,63 +4,90 @@ import { getBackup, type BackupView } from '../../shared/catalog/backups.ts'
 import { deleteBackup, undeleteBackup } from '../../shared/catalog/deletions.ts'
 import { holdBackup, releaseBackup, setDeletionDate } from '../../shared/catalog/holds.ts'
 import { acknowledgeSize } from '../../shared/catalog/suspects.ts'
-import { futureTime, notes, oncePerClock, reason } from '../fields.ts'
+import { route } from '../define-route.ts'
+import { futureTime, notes, reason, timed } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { parseBody } from '../requests.ts'
-import type { Call, Route } from '../routes.ts'
+import { Backup } from '../replies/backups.ts'
+import type { Route } from '../routes.ts'
 
-const Nothing = z.strictObject({})
 const Hold = z.strictObject({ reason })
 const Deletion = z.strictObject({ reason, force: z.boolean('must be true or false').default(false) })
-const changesAt = oncePerClock((clock) =>
+const changesAt = timed((clock) =>
   z.strictObject({ notes: notes.optional(), scheduled_for_deletion_at: futureTime(clock).nullable().optional() }),
 )
 
 /** What a person decides about a backup, whatever the policy says. */
-export function backupKeepingRoutes({ catalog, clock, ringer }: Producer): Route[] {
+export function backupKeepingRoutes({ catalog, ringer }: Producer): Route[] {
   const one = '/apps/v3/backups/:uuid/'
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
-  const change = (
-    method: 'POST' | 'PATCH',
-    path: string,
-    role: Route['role'],
-    work: (call: Call) => Promise<BackupView>,
-  ): Route => ({
-    method,
-    path,
-    role,
-    async handle(call) {
-      const body = await work(call)
-      ringer.nudge()
-      return { status: 200, body }
-    },
-  })
+  /** Rings when it is done: a prune may have something to do. */
+  const ring = async (change: Promise<BackupView>): Promise<BackupView> => {
+    const backup = await change
+    ringer.nudge()
+    return backup
+  }
   return [
-    change('PATCH', one, 'admin', async (call) => {
-      const now = clock()
-      const { scope } = call.actor
-      const { notes: text, scheduled_for_deletion_at: date } = parseBody(changesAt(clock), call)
-      if (date !== undefined) await setDeletionDate(catalog, idOf(call), date, scope, now)
-      if (text !== undefined) await setNotes(catalog, idOf(call), text, scope)
-      return getBackup(catalog, idOf(call), scope)
+    route({
+      method: 'PATCH',
+      path: one,
+      role: 'admin',
+      summary: 'Changes the notes of a backup, or when it is deleted.',
+      body: changesAt,
+      reply: Backup,
+      codes: ['CONFLICT', 'HELD'],
+      async handle({ id, actor: { scope }, body, now }) {
+        const { notes: text, scheduled_for_deletion_at: date } = body
+        if (date !== undefined) await setDeletionDate(catalog, id, date, scope, now)
+        if (text !== undefined) await setNotes(catalog, id, text, scope)
+        return ring(getBackup(catalog, id, scope))
+      },
     }),
-    change('POST', `${one}hold/`, 'operator', (call) =>
-      holdBackup(catalog, idOf(call), { ...parseBody(Hold, call), by: call.actor.name }, call.actor.scope, clock()),
-    ),
-    change('POST', `${one}release/`, 'operator', (call) => {
-      parseBody(Nothing, call)
-      return releaseBackup(catalog, idOf(call), call.actor.scope)
+    route({
+      method: 'POST',
+      path: `${one}hold/`,
+      role: 'operator',
+      summary: 'Holds a backup: nothing deletes it until it is released.',
+      body: Hold,
+      reply: Backup,
+      codes: ['CONFLICT'],
+      handle: ({ id, actor, body, now }) =>
+        ring(holdBackup(catalog, id, { ...body, by: actor.name }, actor.scope, now)),
     }),
-    change('POST', `${one}acknowledge/`, 'operator', (call) => {
-      parseBody(Nothing, call)
-      return acknowledgeSize(catalog, idOf(call), call.actor.scope, clock())
+    route({
+      method: 'POST',
+      path: `${one}release/`,
+      role: 'operator',
+      summary: 'Ends the hold of a backup.',
+      reply: Backup,
+      codes: ['CONFLICT'],
+      handle: ({ id, actor }) => ring(releaseBackup(catalog, id, actor.scope)),
     }),
-    change('POST', `${one}delete/`, 'admin', (call) =>
-      deleteBackup(catalog, idOf(call), parseBody(Deletion, call), call.actor.scope, clock()),
-    ),
-    change('POST', `${one}undelete/`, 'admin', (call) => {
-      parseBody(Nothing, call)
-      return undeleteBackup(catalog, idOf(call), call.actor.scope)
+    route({
+      method: 'POST',
+      path: `${one}acknowledge/`,
+      role: 'operator',
+      summary: 'Accepts the size of a backup that was suspect.',
+      reply: Backup,
+      codes: ['CONFLICT'],
+      handle: ({ id, actor, now }) => ring(acknowledgeSize(catalog, id, actor.scope, now)),
+    }),
+    route({
+      method: 'POST',
+      path: `${one}delete/`,
+      role: 'admin',
+      summary: 'Deletes a backup, 24 hours from now.',
+      body: Deletion,
+      reply: Backup,
+      codes: ['CONFLICT', 'HELD', 'GUARD_REFUSED'],
+      handle: ({ id, actor, body, now }) => ring(deleteBackup(catalog, id, body, actor.scope, now)),
+    }),
+    route({
+      method: 'POST',
+      path: `${one}undelete/`,
+      role: 'admin',
+      summary: 'Takes a deletion back.',
+      reply: Backup,
+      codes: ['CONFLICT'],
+      handle: ({ id, actor }) => ring(undeleteBackup(catalog, id, actor.scope)),
     }),
   ]
 }

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { cancelRestore, createRestore, settleRestore } from '../../shared/catalog/restore-requests.ts'
 import { getRestore, listRestores, type RestoreView } from '../../shared/catalog/restores.ts'
+import type { Scope } from '../../shared/catalog/scope.ts'
 import { Selection } from '../../shared/domain/selection.ts'
 import { requireRole } from '../auth.ts'
+import { list, route, type Asked } from '../define-route.ts'
 import { filterUuid, notes, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Restore } from '../replies/restores.ts'
+import type { Route } from '../routes.ts'
 
 const part = z.strictObject({
   service_instance_backup: uuid,
@@ -27,52 +29,68 @@ const NewRestore = z.strictObject({
   confirm: z.string('must be the name of the target: application/environment').max(200).optional(),
   safety_backup: z.boolean('must be true or false').default(true),
 })
-const Nothing = z.strictObject({})
 const filters = { backup: filterUuid.optional(), environment: filterUuid.optional() }
+type Change = (id: string, scope: Scope, now: Date) => Promise<RestoreView>
 
-export function backupRestoreRoutes({ catalog, clock, ringer }: Producer): Route[] {
+export function backupRestoreRoutes({ catalog, ringer }: Producer): Route[] {
   const all = '/apps/v3/backup-restores/'
   const one = `${all}:uuid/`
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
-  const change = (verb: string, work: (call: Call) => Promise<RestoreView>): Route => ({
-    method: 'POST',
-    path: `${one}${verb}/`,
-    role: 'operator',
-    async handle(call) {
-      parseBody(Nothing, call)
-      const body = await work(call)
-      ringer.nudge()
-      return { status: 200, body }
-    },
-  })
+  const change = (verb: string, summary: string, work: Change): Route =>
+    route({
+      method: 'POST',
+      path: `${one}${verb}/`,
+      role: 'operator',
+      summary,
+      reply: Restore,
+      codes: ['CONFLICT'],
+      async handle({ id, actor, now }) {
+        const restore = await work(id, actor.scope, now)
+        ringer.nudge()
+        return restore
+      },
+    })
   return [
-    { method: 'GET', path: all, role: 'viewer', handle: list },
-    { method: 'POST', path: all, role: 'operator', handle: create },
-    {
+    list({
+      path: all,
+      role: 'viewer',
+      summary: 'Lists restores, newest first.',
+      filters,
+      of: Restore,
+      rows: ({ actor: { scope }, query, page }) =>
+        listRestores(catalog, { scope, backupId: query.backup, environmentId: query.environment, page }),
+    }),
+    route({
+      method: 'POST',
+      path: all,
+      role: 'operator',
+      summary: 'Restores a backup, or parts of it.',
+      body: NewRestore,
+      reply: Restore,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT', 'QUARANTINED', 'CONNECTION_MISSING', 'RESTORE_UNCONFIRMED'],
+      handle: create,
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async (call) => ({ status: 200, body: await getRestore(catalog, idOf(call), call.actor.scope) }),
-    },
-    change('cancel', (call) => cancelRestore(catalog, idOf(call), call.actor.scope, clock())),
-    change('confirm', (call) => settleRestore(catalog, idOf(call), 'confirm', call.actor.scope)),
-    change('undo', (call) => settleRestore(catalog, idOf(call), 'undo', call.actor.scope)),
+      summary: 'Shows a restore.',
+      reply: Restore,
+      handle: ({ id, actor }) => getRestore(catalog, id, actor.scope),
+    }),
+    change('cancel', 'Cancels a restore; what can only be finished is finished.', (...asked) =>
+      cancelRestore(catalog, ...asked),
+    ),
+    change('confirm', 'Removes the old state that a restore has kept.', (id, scope) =>
+      settleRestore(catalog, id, 'confirm', scope),
+    ),
+    change('undo', 'Brings the old state back that a restore has kept.', (id, scope) =>
+      settleRestore(catalog, id, 'undo', scope),
+    ),
   ]
 
-  async function list(call: Call): Promise<Reply> {
-    const { filters: given, page } = parseListQuery(filters, call)
-    const { rows, count } = await listRestores(catalog, {
-      scope: call.actor.scope,
-      backupId: given.backup,
-      environmentId: given.environment,
-      page,
-    })
-    return listReply(call, page, count, rows)
-  }
-
-  async function create(call: Call): Promise<Reply> {
-    const body = parseBody(NewRestore, call)
-    if (!body.safety_backup) requireRole(call.actor, 'admin', 'restoring without a safety backup')
+  async function create({ body, actor, now }: Asked<z.infer<typeof NewRestore>, unknown>): Promise<RestoreView> {
+    if (!body.safety_backup) requireRole(actor, 'admin', 'restoring without a safety backup')
     const restore = await createRestore(catalog, {
       backupId: body.backup,
       targets: body.service_instance_restores.map((wanted) => ({
@@ -83,10 +101,10 @@ export function backupRestoreRoutes({ catalog, clock, ringer }: Producer): Route
       notes: body.notes,
       confirm: body.confirm,
       safetyBackup: body.safety_backup,
-      scope: call.actor.scope,
-      now: clock(),
+      scope: actor.scope,
+      now,
     })
     ringer.nudge()
-    return { status: 201, body: restore }
+    return restore
   }
 }

@@ -1,15 +1,13 @@
 import { z } from 'zod'
 import { createUpload } from '../../shared/catalog/uploads.ts'
-import { futureTime, notes, oncePerClock, uuid } from '../fields.ts'
+import { route } from '../define-route.ts'
+import { futureTime, notes, timed, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { parseBody } from '../requests.ts'
+import { Upload, UPLOAD_HANDLER } from '../replies/backups.ts'
 import type { Route } from '../routes.ts'
 import { uploadLink } from '../upload-links.ts'
 
-/** Of the ways that Divio's clients know, the one that needs nothing but HTTP. */
-const HANDLER = 'exo-presigned-v1'
-
-const newUpload = oncePerClock((clock) =>
+const newUpload = timed((clock) =>
   z.strictObject({
     environment: uuid,
     services: z
@@ -22,15 +20,18 @@ const newUpload = oncePerClock((clock) =>
 )
 
 /** Its links are secrets that anyone may use, so asking for them takes what making a backup takes. */
-export function backupUploadRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
+export function backupUploadRoutes({ catalog, secrets, settings }: Producer): Route[] {
   return [
-    {
+    route({
       method: 'POST',
       path: '/apps/v3/backups/upload/',
       role: 'operator',
-      async handle(call) {
-        const now = clock()
-        const body = parseBody(newUpload(clock), call)
+      summary: 'Makes a backup out of what is sent to the links that it answers.',
+      body: newUpload,
+      reply: Upload,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT'],
+      async handle({ body, actor, origin, now }) {
         const { backup, expiresAt, parts } = await createUpload(catalog, {
           environmentId: body.environment,
           services: body.services,
@@ -39,23 +40,21 @@ export function backupUploadRoutes({ catalog, clock, secrets, settings }: Produc
           maxTries: settings.maxTries,
           maxBytes: settings.uploadMaxBytes,
           lifeSeconds: settings.uploadSeconds,
-          scope: call.actor.scope,
+          scope: actor.scope,
           now,
         })
-        const results = parts.map(({ id, serviceInstance }): [string, unknown] => [
-          serviceInstance,
-          {
-            handler: HANDLER,
-            upload_parameters: {
-              url: uploadLink(secrets, call.origin, id, 'content'),
-              http_method: 'PUT',
-              max_file_size: settings.uploadMaxBytes,
-            },
-            finish_url: uploadLink(secrets, call.origin, id, 'finish'),
-          },
-        ])
-        return { status: 201, body: { uuid: backup, expires_at: expiresAt, results: Object.fromEntries(results) } }
+        const results = parts.map(({ id, serviceInstance }) => [serviceInstance, wayOf(id, origin)] as const)
+        return { uuid: backup, expires_at: expiresAt, results: Object.fromEntries(results) }
       },
-    },
+    }),
   ]
+
+  function wayOf(id: string, origin: string): z.infer<typeof Upload>['results'][string] {
+    const url = uploadLink(secrets, origin, id, 'content')
+    return {
+      handler: UPLOAD_HANDLER,
+      upload_parameters: { url, http_method: 'PUT', max_file_size: settings.uploadMaxBytes },
+      finish_url: uploadLink(secrets, origin, id, 'finish'),
+    }
+  }
 }

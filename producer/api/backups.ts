@@ -3,12 +3,13 @@ import { cancelBackup, retryBackup } from '../../shared/catalog/backup-requests.
 import { createBackup, getBackup, listBackups } from '../../shared/catalog/backups.ts'
 import { STATES } from '../../shared/domain/states.ts'
 import { backupFilter, backupFilters } from '../backup-filters.ts'
-import { filterOf, filterUuid, futureTime, notes, oncePerClock, uuid } from '../fields.ts'
+import { list, route } from '../define-route.ts'
+import { filterOf, filterUuid, futureTime, notes, timed, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Backup } from '../replies/backups.ts'
+import type { Route } from '../routes.ts'
 
-const newBackup = oncePerClock((clock) =>
+const newBackup = timed((clock) =>
   z.strictObject({
     environment: uuid,
     services: z.array(uuid, 'must be a list of UUIDs').max(1000, 'must be at most 1000').optional(),
@@ -17,80 +18,88 @@ const newBackup = oncePerClock((clock) =>
     scheduled_for_deletion_at: futureTime(clock).nullable().default(null),
   }),
 )
-const Nothing = z.strictObject({})
 const filters = {
   environment: filterUuid.optional(),
   state: filterOf(STATES).optional(),
   ...backupFilters,
 }
 
-export function backupRoutes({ catalog, clock, ringer, settings: { maxTries } }: Producer): Route[] {
+export function backupRoutes({ catalog, ringer, settings: { maxTries } }: Producer): Route[] {
   const all = '/apps/v3/backups/'
   const one = `${all}:uuid/`
   return [
-    { method: 'GET', path: all, role: 'viewer', handle: list },
-    { method: 'POST', path: all, role: 'operator', handle: create },
-    {
+    list({
+      path: all,
+      role: 'viewer',
+      summary: 'Lists backups, newest first.',
+      filters,
+      of: Backup,
+      rows: ({ actor: { scope }, query, page }) =>
+        listBackups(catalog, {
+          scope,
+          environmentId: query.environment,
+          state: query.state,
+          ...backupFilter(query),
+          page,
+        }),
+    }),
+    route({
+      method: 'POST',
+      path: all,
+      role: 'operator',
+      summary: 'Backs an environment up: all of its service instances, or some.',
+      body: newBackup,
+      reply: Backup,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT', 'CONNECTION_MISSING'],
+      async handle({ body, actor: { scope }, now }) {
+        const backup = await createBackup(catalog, {
+          environmentId: body.environment,
+          services: body.services,
+          trigger: body.trigger,
+          notes: body.notes,
+          scheduledForDeletionAt: body.scheduled_for_deletion_at,
+          maxTries,
+          scope,
+          now,
+        })
+        ringer.nudge()
+        return backup
+      },
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getBackup(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
-    {
+      summary: 'Shows a backup.',
+      reply: Backup,
+      handle: ({ id, actor }) => getBackup(catalog, id, actor.scope),
+    }),
+    route({
       method: 'POST',
       path: `${one}retry/`,
       role: 'operator',
-      async handle(call) {
-        parseBody(Nothing, call)
-        const { params, actor } = call
-        const body = await retryBackup(catalog, params['uuid'] ?? '', actor.scope, { maxTries, now: clock() })
+      summary: 'Runs again what failed of a backup, or was cancelled.',
+      reply: Backup,
+      codes: ['CONFLICT', 'CONNECTION_MISSING'],
+      async handle({ id, actor, now }) {
+        const backup = await retryBackup(catalog, id, actor.scope, { maxTries, now })
         ringer.nudge()
-        return { status: 200, body }
+        return backup
       },
-    },
-    {
+    }),
+    route({
       method: 'POST',
       path: `${one}cancel/`,
       role: 'operator',
-      async handle(call) {
-        parseBody(Nothing, call)
-        const { params, actor } = call
-        const body = await cancelBackup(catalog, params['uuid'] ?? '', actor.scope, clock())
+      summary: 'Ends what waits or runs of a backup.',
+      reply: Backup,
+      codes: ['CONFLICT'],
+      async handle({ id, actor, now }) {
+        const backup = await cancelBackup(catalog, id, actor.scope, now)
         ringer.nudge()
-        return { status: 200, body }
+        return backup
       },
-    },
+    }),
   ]
-
-  async function list(call: Call): Promise<Reply> {
-    const { filters: given, page } = parseListQuery(filters, call)
-    const { rows, count } = await listBackups(catalog, {
-      scope: call.actor.scope,
-      environmentId: given.environment,
-      state: given.state,
-      ...backupFilter(given),
-      page,
-    })
-    return listReply(call, page, count, rows)
-  }
-
-  async function create(call: Call): Promise<Reply> {
-    const now = clock()
-    const body = parseBody(newBackup(clock), call)
-    const backup = await createBackup(catalog, {
-      environmentId: body.environment,
-      services: body.services,
-      trigger: body.trigger,
-      notes: body.notes,
-      scheduledForDeletionAt: body.scheduled_for_deletion_at,
-      maxTries,
-      scope: call.actor.scope,
-      now,
-    })
-    ringer.nudge()
-    return { status: 201, body: backup }
-  }
 }

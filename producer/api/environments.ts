@@ -13,10 +13,11 @@ import { resumePruning } from '../../shared/catalog/pruning.ts'
 import { DEFAULT_POLICY } from '../../shared/domain/retention/policy.ts'
 import { changeOfPlan } from '../../shared/retention/preview.ts'
 import { requireConfirmation } from '../confirmation.ts'
+import { list, route, type Asked } from '../define-route.ts'
 import { confirm, filterText, filterUuid, slug, timezone, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Environment } from '../replies/tree.ts'
+import type { Route } from '../routes.ts'
 
 const NewEnvironment = z.strictObject({
   application: uuid,
@@ -32,86 +33,98 @@ const Changes = z.strictObject({
   timezone: timezone.optional(),
   confirm: confirm.optional(),
 })
-const Nothing = z.strictObject({})
 const filters = { application: filterUuid.optional(), slug: filterText.optional() }
 
-export function environmentRoutes({ catalog, clock, ringer }: Producer): Route[] {
+export function environmentRoutes({ catalog, ringer }: Producer): Route[] {
   const all = '/apps/v3/environments/'
   const one = `${all}:uuid/`
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters: given, page } = parseListQuery(filters, call)
-        const { rows, count } = await listEnvironments(catalog, {
-          scope: call.actor.scope,
-          applicationId: given.application,
-          slug: given.slug,
-          page,
-        })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists environments.',
+      filters,
+      of: Environment,
+      rows: ({ actor: { scope }, query, page }) =>
+        listEnvironments(catalog, { scope, applicationId: query.application, slug: query.slug, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        const body = parseBody(NewEnvironment, call)
-        const { scope } = call.actor
+      summary: 'Registers an environment of an application.',
+      body: NewEnvironment,
+      reply: Environment,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT'],
+      async handle({ body, actor: { scope }, now }) {
         const { uuid: applicationId } = await getApplication(catalog, body.application, scope)
         const { slug: chosen, store: storeId, timezone: zone } = body
         const planId = body.plan === undefined ? (await getPlan(catalog, DEFAULT_SLUG)).uuid : body.plan
-        const input = { applicationId, slug: chosen, planId, storeId, timezone: zone, scope, now: clock() }
-        return { status: 201, body: await createEnvironment(catalog, input) }
+        return createEnvironment(catalog, {
+          applicationId,
+          slug: chosen,
+          planId,
+          storeId,
+          timezone: zone,
+          scope,
+          now,
+        })
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getEnvironment(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
-    { method: 'PATCH', path: one, role: 'admin', handle: update },
-    {
+      summary: 'Shows an environment.',
+      reply: Environment,
+      handle: ({ id, actor }) => getEnvironment(catalog, id, actor.scope),
+    }),
+    route({
+      method: 'PATCH',
+      path: one,
+      role: 'admin',
+      summary: 'Changes an environment; another plan that deletes more wants to be confirmed.',
+      body: Changes,
+      reply: Environment,
+      codes: ['CONFLICT', 'CONFIRMATION_REQUIRED'],
+      handle: update,
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle({ params, actor }) {
-        await deleteEnvironment(catalog, params['uuid'] ?? '', actor.scope, clock())
-        return { status: 204 }
+      summary: 'Removes an environment; its backups are kept.',
+      reply: null,
+      codes: ['CONFLICT'],
+      async handle({ id, actor, now }) {
+        await deleteEnvironment(catalog, id, actor.scope, now)
       },
-    },
-    {
+    }),
+    route({
       method: 'POST',
       path: `${one}resume-pruning/`,
       role: 'admin',
-      async handle(call) {
-        parseBody(Nothing, call)
-        const { params, actor } = call
-        const { uuid: id } = await getEnvironment(catalog, params['uuid'] ?? '', actor.scope)
-        await resumePruning(catalog, id, actor.scope, clock())
+      summary: 'Allows the deletions again that a guard has stopped.',
+      reply: Environment,
+      codes: ['CONFLICT'],
+      async handle({ id: asked, actor, now }) {
+        const { uuid: id } = await getEnvironment(catalog, asked, actor.scope)
+        await resumePruning(catalog, id, actor.scope, now)
         ringer.nudge()
-        return { status: 200, body: await getEnvironment(catalog, id, actor.scope) }
+        return getEnvironment(catalog, id, actor.scope)
       },
-    },
+    }),
   ]
 
-  async function update(call: Call): Promise<Reply> {
-    const { plan: planId, store: storeId, confirm: digest, ...changes } = parseBody(Changes, call)
-    const { scope } = call.actor
-    const now = clock()
-    const { uuid: id } = await getEnvironment(catalog, call.params['uuid'] ?? '', scope)
+  async function update({ id: asked, actor, body, now }: Asked<z.infer<typeof Changes>, unknown>) {
+    const { plan: planId, store: storeId, confirm: digest, ...changes } = body
+    const { scope } = actor
+    const { uuid: id } = await getEnvironment(catalog, asked, scope)
     if (planId !== undefined) {
       const policy = planId === null ? DEFAULT_POLICY : (await getPlan(catalog, planId)).retention
       requireConfirmation(await changeOfPlan(catalog, { environmentId: id }, policy, now), digest)
     }
-    const body = await updateEnvironment(catalog, id, scope, { ...changes, planId, storeId }, now)
-    return { status: 200, body }
+    return updateEnvironment(catalog, id, scope, { ...changes, planId, storeId }, now)
   }
 }

@@ -8,14 +8,15 @@ import {
   retireRecipient,
   type RecipientRow,
 } from '../../shared/catalog/recipients.ts'
+import type { Page } from '../../shared/catalog/scope.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { isRecipient } from '../../shared/pipeline/age-header.ts'
-import { requireWholeInstallation } from '../auth.ts'
+import { list, route } from '../define-route.ts'
 import { name } from '../fields.ts'
 import { keyState } from '../keys.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Key, ReadableBackup } from '../replies/stores.ts'
+import type { Route } from '../routes.ts'
 
 const recipient = z
   .string('must be text')
@@ -28,59 +29,78 @@ const Retirement = z.strictObject({ accept_unreadable })
 
 /** Whom backups are encrypted for. Public keys only: no identity ever comes here. All organisations share them. */
 export function keyRoutes(producer: Producer): Route[] {
-  const { catalog, clock, settings } = producer
+  const { catalog, settings } = producer
   const given = settings.recipients
   const all = '/apps/v3/keys/'
   return [
-    { method: 'GET', path: all, role: 'viewer', handle: list },
-    { method: 'POST', path: all, role: 'admin', handle: register },
-    { method: 'POST', path: `${all}:recipient/retire/`, role: 'admin', handle: retire },
-    { method: 'GET', path: `${all}:recipient/backups/`, role: 'viewer', handle: listBackups },
+    list({
+      path: all,
+      role: 'viewer',
+      concernsAll: 'the list of keys',
+      summary: 'Lists the public keys that backups are, or were, encrypted for.',
+      of: Key,
+      more: { unreadable_backups: z.number().describe('backups that no running server can open') },
+      rows: listKeys,
+    }),
+    route({
+      method: 'POST',
+      path: all,
+      role: 'admin',
+      concernsAll: 'registering a key',
+      summary: 'Registers a public key: new backups are encrypted for it, too.',
+      body: NewKey,
+      reply: Key,
+      status: 201,
+      codes: ['CONFLICT', 'KEYS_UNREADABLE'],
+      async handle({ body, now }) {
+        await registerRecipient(catalog, { ...body, given, now, require: await guard(body.accept_unreadable) })
+        return one(body.recipient)
+      },
+    }),
+    route({
+      method: 'POST',
+      path: `${all}:recipient/retire/`,
+      role: 'admin',
+      concernsAll: 'retiring a key',
+      summary: 'Retires a public key: nothing new is encrypted for it.',
+      body: Retirement,
+      reply: Key,
+      codes: ['CONFLICT', 'KEYS_UNREADABLE'],
+      async handle({ id: key, body, now }) {
+        await one(key)
+        const require = await guard(body.accept_unreadable)
+        await retireRecipient(catalog, { recipient: key, given, now, require })
+        return one(key)
+      },
+    }),
+    list({
+      path: `${all}:recipient/backups/`,
+      role: 'viewer',
+      concernsAll: 'the list of what a key opens',
+      summary: 'Lists what a key can read, newest first.',
+      of: ReadableBackup,
+      async rows({ id: key, page }) {
+        await one(key)
+        return listReadable(catalog, key, page)
+      },
+    }),
   ]
 
-  async function list(call: Call): Promise<Reply> {
-    requireWholeInstallation(call.actor, 'the list of keys')
-    const { page } = parseListQuery({}, call)
+  async function listKeys({ page }: { page: Page }) {
     const rows = await listRecipients(catalog, given)
     const holders = await keyHolders()
     const shown = rows.slice(page.offset, page.offset + page.limit).map((row) => view(row, holders))
-    const reply = listReply(call, page, rows.length, shown)
     const loaded = holders.flatMap((holder) => holder.loaded)
-    return { ...reply, body: { ...(reply.body as object), unreadable_backups: await countUnreadable(catalog, loaded) } }
+    return { rows: shown, count: rows.length, unreadable_backups: await countUnreadable(catalog, loaded) }
   }
 
-  async function register(call: Call): Promise<Reply> {
-    requireWholeInstallation(call.actor, 'registering a key')
-    const body = parseBody(NewKey, call)
-    const change = { ...body, given, now: clock(), require: await guard(body.accept_unreadable) }
-    await registerRecipient(catalog, change)
-    return { status: 201, body: await one(body.recipient) }
-  }
-
-  async function retire(call: Call): Promise<Reply> {
-    requireWholeInstallation(call.actor, 'retiring a key')
-    const { accept_unreadable: isAccepted } = parseBody(Retirement, call)
-    const key = call.params['recipient'] ?? ''
-    await retireRecipient(catalog, { recipient: key, given, now: clock(), require: await guard(isAccepted) })
-    return { status: 200, body: await one(key) }
-  }
-
-  async function listBackups(call: Call): Promise<Reply> {
-    requireWholeInstallation(call.actor, 'the list of what a key opens')
-    const { page } = parseListQuery({}, call)
-    const key = call.params['recipient'] ?? ''
-    const isKnown = (await listRecipients(catalog, given)).some((row) => row.recipient === key)
-    if (!isKnown) throw new CofferError('NOT_FOUND', `there is no key ${key}`)
-    const { rows, count } = await listReadable(catalog, key, page)
-    return listReply(call, page, count, rows)
-  }
-
-  async function one(key: string): Promise<unknown> {
+  async function one(key: string): Promise<KeyView> {
     const row = (await listRecipients(catalog, given)).find((candidate) => candidate.recipient === key)
-    return row && view(row, await keyHolders())
+    if (!row) throw new CofferError('NOT_FOUND', `there is no key ${key}`)
+    return view(row, await keyHolders())
   }
 
-  function view(row: RecipientRow, holders: readonly KeyHolder[]): unknown {
+  function view(row: RecipientRow, holders: readonly KeyHolder[]): KeyView {
     return {
       ...row,
       in_use: row.retired_at === null && (row.name !== null || given.includes(row.recipient)),
@@ -105,6 +125,8 @@ export function keyRoutes(producer: Producer): Route[] {
     }
   }
 }
+
+type KeyView = z.infer<typeof Key>
 
 interface KeyHolder {
   name: string

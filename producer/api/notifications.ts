@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { z } from 'zod'
 import { listEvents } from '../../shared/catalog/events.ts'
 import { listDeliveries, recordSinkAnswered } from '../../shared/catalog/notification-deliveries.ts'
 import { deleteSink, getSink, getSinkToSend, listSinks } from '../../shared/catalog/notification-sinks.ts'
+import type { Scope } from '../../shared/catalog/scope.ts'
 import { DELIVERY_STATES, TEST_EVENT } from '../../shared/domain/notification.ts'
 import { sendTo } from '../../shared/notify/send.ts'
-import { filterText, filterUuid } from '../fields.ts'
+import { list, route } from '../define-route.ts'
+import { filterOf, filterText, filterUuid } from '../fields.ts'
 import { changeSink, makeSink, NewSink, SinkChanges } from '../notification-sinks.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Delivery, Event, MadeSink, Sink, TestedSink } from '../replies/notifications.ts'
+import type { Route } from '../routes.ts'
 
-const Nothing = z.strictObject({})
 const eventFilters = {
   environment: filterUuid.optional(),
   backup: filterUuid.optional(),
@@ -20,112 +20,120 @@ const eventFilters = {
 const deliveryFilters = {
   sink: filterUuid.optional(),
   event: filterUuid.optional(),
-  state: filterText.pipe(z.enum(DELIVERY_STATES, `must be one of ${DELIVERY_STATES.join(', ')}`)).optional(),
+  state: filterOf(DELIVERY_STATES).optional(),
 }
 
 /** Who is told of what, and what became of it. Only admins see where events go. */
 export function notificationRoutes(producer: Producer): Route[] {
-  const { catalog, clock, ringer } = producer
+  return [...sinkRoutes(producer), ...sentRoutes(producer)]
+}
+
+function sinkRoutes(producer: Producer): Route[] {
+  const { catalog } = producer
   const all = '/apps/v3/notification-sinks/'
   const one = `${all}:uuid/`
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'admin',
-      async handle(call) {
-        const { page } = parseListQuery({}, call)
-        const { rows, count } = await listSinks(catalog, call.actor.scope, page)
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists where notifications go.',
+      of: Sink,
+      rows: ({ actor, page }) => listSinks(catalog, actor.scope, page),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
       isSecret: true,
-      handle: async (call) => ({
-        status: 201,
-        body: await makeSink(producer, parseBody(NewSink, call), call.actor.scope),
-      }),
-    },
-    {
+      summary: 'Registers where notifications go: a webhook, mail addresses or a heartbeat.',
+      body: NewSink,
+      reply: MadeSink,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
+      handle: ({ body, actor }) => makeSink(producer, body, actor.scope),
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'admin',
-      handle: async (call) => ({ status: 200, body: await getSink(catalog, idOf(call), call.actor.scope) }),
-    },
-    {
+      summary: 'Shows a notification sink, without its secrets.',
+      reply: Sink,
+      handle: ({ id, actor }) => getSink(catalog, id, actor.scope),
+    }),
+    route({
       method: 'PATCH',
       path: one,
       role: 'admin',
-      handle: async (call) => ({
-        status: 200,
-        body: await changeSink(producer, idOf(call), parseBody(SinkChanges, call), call.actor.scope),
-      }),
-    },
-    {
+      summary: 'Changes a notification sink; another address of a signed webhook gets another secret.',
+      body: SinkChanges,
+      reply: MadeSink,
+      codes: ['CONFLICT', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
+      handle: ({ id, body, actor }) => changeSink(producer, id, body, actor.scope),
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle(call) {
-        await deleteSink(catalog, idOf(call), call.actor.scope, clock())
-        return { status: 204 }
+      summary: 'Removes a notification sink.',
+      reply: null,
+      async handle({ id, actor, now }) {
+        await deleteSink(catalog, id, actor.scope, now)
       },
-    },
-    { method: 'POST', path: `${one}test/`, role: 'admin', isLong: true, handle: testSink },
-    {
-      method: 'GET',
+    }),
+    route({
+      method: 'POST',
+      path: `${one}test/`,
+      role: 'admin',
+      isLong: true,
+      summary: 'Sends a test to a notification sink at once, and says how it went.',
+      reply: TestedSink,
+      codes: ['SINK_FAILED', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
+      handle: ({ id, actor, now }) => testSink(producer, id, actor.scope, now),
+    }),
+  ]
+}
+
+function sentRoutes({ catalog }: Producer): Route[] {
+  return [
+    list({
       path: '/apps/v3/events/',
       role: 'viewer',
-      async handle(call) {
-        const { filters, page } = parseListQuery(eventFilters, call)
-        const { environment: environmentId, backup: backupId, kind } = filters
-        const filter = { scope: call.actor.scope, environmentId, backupId, kind, page }
-        const { rows, count } = await listEvents(catalog, filter)
-        return listReply(call, page, count, rows)
+      summary: 'Lists what happened, newest first.',
+      filters: eventFilters,
+      of: Event,
+      rows({ actor: { scope }, query: { environment: environmentId, backup: backupId, kind }, page }) {
+        return listEvents(catalog, { scope, environmentId, backupId, kind, page })
       },
-    },
-    {
-      method: 'GET',
+    }),
+    list({
       path: '/apps/v3/notification-deliveries/',
       role: 'admin',
-      async handle(call) {
-        const { filters, page } = parseListQuery(deliveryFilters, call)
-        const filter = {
-          scope: call.actor.scope,
-          sinkId: filters.sink,
-          eventId: filters.event,
-          state: filters.state,
-          page,
-        }
-        const { rows, count } = await listDeliveries(catalog, filter)
-        return listReply(call, page, count, rows)
-      },
-    },
+      summary: 'Lists what was sent to whom and how that went, newest first.',
+      filters: deliveryFilters,
+      of: Delivery,
+      rows: ({ actor: { scope }, query, page }) =>
+        listDeliveries(catalog, { scope, sinkId: query.sink, eventId: query.event, state: query.state, page }),
+    }),
   ]
+}
 
-  /** Sends at once and says how it went. A sink that takes it is in order again, and gets what waits for it. */
-  async function testSink(call: Call): Promise<Reply> {
-    parseBody(Nothing, call)
-    const id = idOf(call)
-    const sink = await getSinkToSend(catalog, id, call.actor.scope)
-    const event = {
-      uuid: randomUUID(),
-      kind: TEST_EVENT,
-      at: clock(),
-      message: `a test of the notification sink ${sink.name}`,
-      organisation: null,
-      application: null,
-      environment_slug: null,
-      environment: null,
-      backup: null,
-      facts: {},
-    }
-    await sendTo(producer.outlets, sink, event)
-    await catalog.transaction((tx) => recordSinkAnswered(tx, id, clock()))
-    ringer.nudge()
-    return { status: 200, body: { event: event.uuid, delivered: true } }
+/** Sends at once and says how it went. A sink that takes it is in order again, and gets what waits for it. */
+async function testSink({ catalog, outlets, ringer }: Producer, id: string, scope: Scope, now: Date) {
+  const sink = await getSinkToSend(catalog, id, scope)
+  const event = {
+    uuid: randomUUID(),
+    kind: TEST_EVENT,
+    at: now,
+    message: `a test of the notification sink ${sink.name}`,
+    organisation: null,
+    application: null,
+    environment_slug: null,
+    environment: null,
+    backup: null,
+    facts: {},
   }
+  await sendTo(outlets, sink, event)
+  await catalog.transaction((tx) => recordSinkAnswered(tx, id, now))
+  ringer.nudge()
+  return { event: event.uuid, delivered: true as const }
 }

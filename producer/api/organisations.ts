@@ -8,10 +8,11 @@ import {
 } from '../../shared/catalog/organisations.ts'
 import { requireWholeInstallation } from '../auth.ts'
 import { checkMediaRoots } from '../connection-policy.ts'
+import { list, route } from '../define-route.ts'
 import { filterText, name, slug } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Route } from '../routes.ts'
+import { Organisation } from '../replies/tree.ts'
+import type { Route } from '../routes.ts'
 
 const folder = z
   .string('must be text')
@@ -26,50 +27,57 @@ const Changes = z.strictObject({
 })
 
 /** Whose applications and tokens there are. Only an admin of the whole installation makes and changes them. */
-export function organisationRoutes({ catalog, clock, settings }: Producer): Route[] {
+export function organisationRoutes({ catalog, settings }: Producer): Route[] {
   const all = '/apps/v3/organisations/'
   const one = `${all}:uuid/`
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters, page } = parseListQuery({ slug: filterText.optional() }, call)
-        const { rows, count } = await listOrganisations(catalog, { scope: call.actor.scope, ...filters, page })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists organisations.',
+      filters: { slug: filterText.optional() },
+      of: Organisation,
+      rows: ({ actor: { scope }, query, page }) => listOrganisations(catalog, { scope, ...query, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        requireWholeInstallation(call.actor, 'making an organisation')
-        const { slug: chosen, name: given = chosen, media_roots: roots } = parseBody(NewOrganisation, call)
+      concernsAll: 'making an organisation',
+      summary: 'Makes an organisation.',
+      body: NewOrganisation,
+      reply: Organisation,
+      status: 201,
+      codes: ['CONFLICT', 'CONNECTION_INVALID', 'CONNECTION_REFUSED_BY_POLICY'],
+      async handle({ body, now }) {
+        const { slug: chosen, name: given = chosen, media_roots: roots } = body
         await checkMediaRoots(roots ?? [], settings)
-        const input = { slug: chosen, name: given, mediaRoots: roots, now: clock() }
-        return { status: 201, body: await createOrganisation(catalog, input) }
+        return createOrganisation(catalog, { slug: chosen, name: given, mediaRoots: roots, now })
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async (call) => ({ status: 200, body: await getOrganisation(catalog, idOf(call), call.actor.scope) }),
-    },
-    {
+      summary: 'Shows an organisation.',
+      reply: Organisation,
+      handle: ({ id, actor }) => getOrganisation(catalog, id, actor.scope),
+    }),
+    route({
       method: 'PATCH',
       path: one,
       role: 'admin',
-      async handle(call) {
-        const { uuid } = await getOrganisation(catalog, idOf(call), call.actor.scope)
-        requireWholeInstallation(call.actor, 'changing an organisation')
-        const { media_roots: roots, ...changes } = parseBody(Changes, call)
+      summary: 'Changes an organisation.',
+      body: Changes,
+      reply: Organisation,
+      codes: ['CONFLICT', 'CONNECTION_INVALID', 'CONNECTION_REFUSED_BY_POLICY'],
+      async handle({ id, body, actor }) {
+        const { uuid } = await getOrganisation(catalog, id, actor.scope)
+        requireWholeInstallation(actor, 'changing an organisation')
+        const { media_roots: roots, ...changes } = body
         await checkMediaRoots(roots ?? [], settings)
-        return { status: 200, body: await updateOrganisation(catalog, uuid, { ...changes, mediaRoots: roots }) }
+        return updateOrganisation(catalog, uuid, { ...changes, mediaRoots: roots })
       },
-    },
+    }),
   ]
 }

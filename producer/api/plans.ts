@@ -3,12 +3,12 @@ import { createPlan, deletePlan, getPlan, listPlans, updatePlan, type PlanView }
 import { NewPlan } from '../../shared/domain/new-plan.ts'
 import { PlanDefinition } from '../../shared/domain/plan.ts'
 import { changeOfPlan } from '../../shared/retention/preview.ts'
-import { requireWholeInstallation } from '../auth.ts'
 import { requireConfirmation } from '../confirmation.ts'
+import { list, route } from '../define-route.ts'
 import { confirm, filterText } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Reply, Route } from '../routes.ts'
+import { Plan } from '../replies/keeping.ts'
+import type { Route } from '../routes.ts'
 
 const { name, schedules, retention, verification, expected_within_hours } = PlanDefinition.shape
 const Changes = z.strictObject({
@@ -21,56 +21,71 @@ const Changes = z.strictObject({
 })
 
 /** Every organisation sees and uses the same plans, so only an admin of the whole installation changes them. */
-export function planRoutes({ catalog, clock }: Producer): Route[] {
+export function planRoutes({ catalog }: Producer): Route[] {
   const all = '/apps/v3/plans/'
   const one = `${all}:uuid/`
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
   return [
-    { method: 'GET', path: all, role: 'viewer', handle: list },
-    {
+    list({
+      path: all,
+      role: 'viewer',
+      summary: 'Lists plans.',
+      filters: { slug: filterText.optional() },
+      of: Plan,
+      rows: ({ query, page }) => listPlans(catalog, { slug: query.slug, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        requireWholeInstallation(call.actor, 'making a plan')
-        return { status: 201, body: await createPlan(catalog, parseBody(NewPlan, call), clock()) }
+      concernsAll: 'making a plan',
+      summary: 'Makes a plan: when environments are backed up, what is kept and how it is verified.',
+      body: NewPlan,
+      reply: Plan,
+      status: 201,
+      codes: ['CONFLICT'],
+      async handle({ body, now }) {
+        return createPlan(catalog, body, now)
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async (call) => ({ status: 200, body: await getPlan(catalog, idOf(call)) }),
-    },
-    { method: 'PATCH', path: one, role: 'admin', handle: update },
-    {
+      summary: 'Shows a plan.',
+      reply: Plan,
+      handle: ({ id }) => getPlan(catalog, id),
+    }),
+    route({
+      method: 'PATCH',
+      path: one,
+      role: 'admin',
+      concernsAll: 'changing a plan',
+      summary: 'Changes a plan; a change that deletes more wants to be confirmed.',
+      body: Changes,
+      reply: Plan,
+      codes: ['CONFLICT', 'CONFIRMATION_REQUIRED'],
+      async handle({ id, body, now }) {
+        const { confirm: digest, ...changes } = body
+        const plan = await getPlan(catalog, id)
+        const definition = changedPlan(plan, changes)
+        if (changes.retention)
+          requireConfirmation(await changeOfPlan(catalog, { planId: plan.uuid }, changes.retention, now), digest)
+        return updatePlan(catalog, plan.uuid, definition, now)
+      },
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle(call) {
-        requireWholeInstallation(call.actor, 'deleting a plan')
-        await deletePlan(catalog, idOf(call))
-        return { status: 204 }
+      concernsAll: 'deleting a plan',
+      summary: 'Removes a plan that no environment has.',
+      reply: null,
+      codes: ['CONFLICT'],
+      async handle({ id }) {
+        await deletePlan(catalog, id)
       },
-    },
+    }),
   ]
-
-  async function list(call: Call): Promise<Reply> {
-    const { filters, page } = parseListQuery({ slug: filterText.optional() }, call)
-    const { rows, count } = await listPlans(catalog, { slug: filters.slug, page })
-    return listReply(call, page, count, rows)
-  }
-
-  async function update(call: Call): Promise<Reply> {
-    requireWholeInstallation(call.actor, 'changing a plan')
-    const { confirm: digest, ...changes } = parseBody(Changes, call)
-    const now = clock()
-    const plan = await getPlan(catalog, idOf(call))
-    const definition = changedPlan(plan, changes)
-    if (changes.retention)
-      requireConfirmation(await changeOfPlan(catalog, { planId: plan.uuid }, changes.retention, now), digest)
-    return { status: 200, body: await updatePlan(catalog, plan.uuid, definition, now) }
-  }
 }
 
 function changedPlan(plan: PlanView, changes: Omit<z.infer<typeof Changes>, 'confirm'>): PlanDefinition {

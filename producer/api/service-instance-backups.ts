@@ -1,9 +1,10 @@
 import { getServiceInstanceBackup, listServiceInstanceBackups } from '../../shared/catalog/service-instance-backups.ts'
 import { STATES } from '../../shared/domain/states.ts'
 import { backupFilter, backupFilters } from '../backup-filters.ts'
+import { list, route } from '../define-route.ts'
 import { filterOf, filterUuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseListQuery } from '../requests.ts'
+import { ServiceInstanceBackup } from '../replies/backups.ts'
 import type { Route } from '../routes.ts'
 
 const filters = {
@@ -17,32 +18,30 @@ const filters = {
 export function serviceInstanceBackupRoutes({ catalog }: Producer): Route[] {
   const all = '/apps/v3/service-instance-backups/'
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters: given, page } = parseListQuery(filters, call)
-        const { rows, count } = await listServiceInstanceBackups(catalog, {
-          scope: call.actor.scope,
-          backupId: given.backup,
-          environmentId: given.environment,
-          serviceInstanceId: given.service_instance,
-          state: given.state,
-          ...backupFilter(given),
+      summary: 'Lists backups of single service instances, newest first.',
+      filters,
+      of: ServiceInstanceBackup,
+      rows: ({ actor: { scope }, query, page }) =>
+        listServiceInstanceBackups(catalog, {
+          scope,
+          backupId: query.backup,
+          environmentId: query.environment,
+          serviceInstanceId: query.service_instance,
+          state: query.state,
+          ...backupFilter(query),
           page,
-        })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+        }),
+    }),
+    route({
       method: 'GET',
       path: `${all}:uuid/`,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getServiceInstanceBackup(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
+      summary: 'Shows the backup of one service instance, with its progress, errors and artifacts.',
+      reply: ServiceInstanceBackup,
+      handle: ({ id, actor }) => getServiceInstanceBackup(catalog, id, actor.scope),
+    }),
   ]
 }

@@ -14,9 +14,10 @@ import {
 import { encryptConnection } from '../../shared/connections.ts'
 import { SERVICE_TYPES } from '../../shared/domain/states.ts'
 import { checkConnection, type ConnectionPolicy } from '../connection-policy.ts'
+import { list, route } from '../define-route.ts'
 import { filterUuid, prefix, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
+import { ServiceInstance } from '../replies/tree.ts'
 import type { Route } from '../routes.ts'
 
 const connection = z.strictObject(
@@ -31,34 +32,42 @@ const NewServiceInstance = z.strictObject({
 })
 const Changes = z.strictObject({ prefix: prefix.optional(), connection: connection.optional() })
 
+const CONNECTION_CODES = [
+  'CONNECTION_INVALID',
+  'CONNECTION_REFUSED_BY_POLICY',
+  'EGRESS_REFUSED',
+  'HOST_UNKNOWN',
+] as const
+
 const egressOf = ({ organisationId }: Scope): Egress => (organisationId === null ? 'installation' : 'organisation')
 
-export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Producer): Route[] {
+export function serviceInstanceRoutes({ catalog, secrets, settings }: Producer): Route[] {
   const all = '/apps/v3/service-instances/'
   const one = `${all}:uuid/`
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters, page } = parseListQuery({ environment: filterUuid.optional() }, call)
-        const filter = { scope: call.actor.scope, environmentId: filters.environment, page }
-        const { rows, count } = await listServiceInstances(catalog, filter)
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists service instances, without their connections.',
+      filters: { environment: filterUuid.optional() },
+      of: ServiceInstance,
+      rows: ({ actor: { scope }, query, page }) =>
+        listServiceInstances(catalog, { scope, environmentId: query.environment, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        const body = parseBody(NewServiceInstance, call)
-        const { scope } = call.actor
+      summary: 'Registers a database or a folder of media files.',
+      body: NewServiceInstance,
+      reply: ServiceInstance,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT', ...CONNECTION_CODES],
+      async handle({ body, actor: { scope }, now }) {
         const { uuid: environmentId } = await getEnvironment(catalog, body.environment, scope)
         await checkConnection(body.type, body.connection, await policyFor(scope))
         const id = randomUUID()
-        const input = {
+        return createServiceInstance(catalog, {
           id,
           environmentId,
           type: body.type,
@@ -66,46 +75,47 @@ export function serviceInstanceRoutes({ catalog, clock, secrets, settings }: Pro
           connection: encryptConnection(secrets, id, body.connection),
           egress: egressOf(scope),
           scope,
-          now: clock(),
-        }
-        return { status: 201, body: await createServiceInstance(catalog, input) }
+          now,
+        })
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getServiceInstance(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
-    {
+      summary: 'Shows a service instance, without its connection.',
+      reply: ServiceInstance,
+      handle: ({ id, actor }) => getServiceInstance(catalog, id, actor.scope),
+    }),
+    route({
       method: 'PATCH',
       path: one,
       role: 'admin',
-      async handle(call) {
-        const body = parseBody(Changes, call)
-        const { scope } = call.actor
-        const { uuid: id, type } = await getServiceInstance(catalog, call.params['uuid'] ?? '', scope)
+      summary: 'Changes the connection of a service instance, or its prefix.',
+      body: Changes,
+      reply: ServiceInstance,
+      codes: ['CONFLICT', ...CONNECTION_CODES],
+      async handle({ id: asked, body, actor: { scope } }) {
+        const { uuid: id, type } = await getServiceInstance(catalog, asked, scope)
         if (body.connection) await checkConnection(type, body.connection, await policyFor(scope))
-        const changes = {
+        return updateServiceInstance(catalog, id, scope, {
           prefix: body.prefix,
           connection: body.connection && encryptConnection(secrets, id, body.connection),
           egress: body.connection && egressOf(scope),
-        }
-        return { status: 200, body: await updateServiceInstance(catalog, id, scope, changes) }
+        })
       },
-    },
-    {
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle({ params, actor }) {
-        await deleteServiceInstance(catalog, params['uuid'] ?? '', actor.scope, clock())
-        return { status: 204 }
+      summary: 'Removes a service instance; its backups are kept.',
+      reply: null,
+      codes: ['CONFLICT'],
+      async handle({ id, actor, now }) {
+        await deleteServiceInstance(catalog, id, actor.scope, now)
       },
-    },
+    }),
   ]
 
   async function policyFor({ organisationId: own }: Scope): Promise<ConnectionPolicy> {

@@ -1,36 +1,37 @@
 import { listOpenAlerts } from '../../shared/catalog/alerts.ts'
 import { overdue } from '../../shared/catalog/overdue.ts'
 import type { Queues } from '../../shared/queues.ts'
+import { route } from '../define-route.ts'
 import { inTime } from '../health.ts'
 import type { Producer } from '../producer.ts'
+import { Status } from '../replies/status.ts'
 import type { Route } from '../routes.ts'
 
 const MAX_ROWS = 1000
 
 /** What needs a person's attention. */
-export function statusRoutes({ catalog, clock, queues, log }: Producer): Route[] {
+export function statusRoutes({ catalog, queues, log }: Producer): Route[] {
   return [
-    {
+    route({
       method: 'GET',
       path: '/apps/v3/status/',
       role: 'viewer',
-      async handle({ actor: { scope } }) {
-        const late = await overdue(catalog, scope, clock())
+      summary: "Shows what needs a person's attention.",
+      reply: Status,
+      async handle({ actor: { scope }, now }) {
+        const late = await overdue(catalog, scope, now)
         const alerts = await listOpenAlerts(catalog, scope, MAX_ROWS)
         const counts = await countJobs(queues).catch((error: unknown) => {
           log.warn({ err: error }, 'the queues were not counted')
           return null
         })
         return {
-          status: 200,
-          body: {
-            overdue: { count: late.length, results: late.slice(0, MAX_ROWS) },
-            alerts: { count: alerts.count, results: alerts.rows },
-            queues: counts,
-          },
+          overdue: { count: late.length, results: late.slice(0, MAX_ROWS) },
+          alerts: { count: alerts.count, results: alerts.rows },
+          queues: counts,
         }
       },
-    },
+    }),
   ]
 }
 

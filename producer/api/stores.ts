@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import { createStore, listStores, storeUrl } from '../../shared/catalog/stores.ts'
 import { checkStore } from '../../shared/retention/check-store.ts'
-import { requireWholeInstallation } from '../auth.ts'
+import { list, route } from '../define-route.ts'
 import { slug } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
+import { Store, StoreCheck } from '../replies/stores.ts'
 import type { Route } from '../routes.ts'
 
-const Nothing = z.strictObject({})
 const NewStore = z.strictObject({
   name: slug,
   url: z.string('must be an address').min(1, 'must not be empty').max(4096, 'must be at most 4096 characters'),
@@ -17,42 +16,44 @@ const NewStore = z.strictObject({
 export function storeRoutes({ catalog, clock, openStore, tryStore }: Producer): Route[] {
   const all = '/apps/v3/stores/'
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { page } = parseListQuery({}, call)
-        const { rows, count } = await listStores(catalog, page)
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists stores.',
+      of: Store,
+      rows: ({ page }) => listStores(catalog, page),
+    }),
+    route({
       // Only what answers and, for a folder, bears the mark of a store already: an address that is asked for here makes no folder a store.
       method: 'POST',
       path: all,
       role: 'admin',
-      async handle(call) {
-        requireWholeInstallation(call.actor, 'registering a store')
-        const { name, url } = parseBody(NewStore, call)
+      concernsAll: 'registering a store',
+      summary: 'Registers a store that answers; a folder must be a store already.',
+      body: NewStore,
+      reply: Store,
+      status: 201,
+      codes: ['CONFLICT', 'STORE_REFUSED', 'STORE_UNREACHABLE'],
+      async handle({ body: { name, url }, now }) {
         await tryStore(url)
-        return { status: 201, body: await createStore(catalog, { name, url, now: clock() }) }
+        return createStore(catalog, { name, url, now })
       },
-    },
-    {
+    }),
+    route({
       // Answers when all objects have been looked at; organisations share stores, so one of them may not ask.
       method: 'POST',
       path: `${all}:uuid/check/`,
       role: 'admin',
+      concernsAll: 'a check of a store',
+      summary: 'Compares a store with the catalog, both ways.',
       isLong: true,
-      async handle(call) {
-        parseBody(Nothing, call)
-        requireWholeInstallation(call.actor, 'a check of a store')
-        const id = call.params['uuid'] ?? ''
+      reply: StoreCheck,
+      codes: ['STORE_REFUSED', 'STORE_UNREACHABLE'],
+      async handle({ id }) {
         const url = await storeUrl(catalog, id)
         const report = await checkStore({ catalog, clock }, await openStore(id), url)
-        return { status: 200, body: { store: id, ...report } }
+        return { store: id, ...report }
       },
-    },
+    }),
   ]
 }

@@ -3,12 +3,13 @@ import { getOrganisation } from '../../shared/catalog/organisations.ts'
 import { ROLES, createToken, getToken, listTokens, revokeToken } from '../../shared/catalog/tokens.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { requireWholeInstallation, type Actor } from '../auth.ts'
-import { futureTime, name, oncePerClock, uuid } from '../fields.ts'
+import { list, route } from '../define-route.ts'
+import { futureTime, name, timed, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
-import type { Call, Route } from '../routes.ts'
+import { MadeToken, Token } from '../replies/access.ts'
+import type { Route } from '../routes.ts'
 
-const newToken = oncePerClock((clock) =>
+const newToken = timed((clock) =>
   z.strictObject({
     name,
     role: z.enum(ROLES, `must be one of ${ROLES.join(', ')}`),
@@ -18,56 +19,55 @@ const newToken = oncePerClock((clock) =>
 )
 
 /** Admins make tokens, so none has a higher role than its maker; nor has it a wider scope or a longer life. */
-export function tokenRoutes({ catalog, clock }: Producer): Route[] {
+export function tokenRoutes({ catalog }: Producer): Route[] {
   const all = '/apps/v3/tokens/'
   const one = `${all}:uuid/`
-  const idOf = ({ params }: Call) => params['uuid'] ?? ''
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'admin',
-      async handle(call) {
-        const { page } = parseListQuery({}, call)
-        const { rows, count } = await listTokens(catalog, { scope: call.actor.scope, page })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+      summary: 'Lists tokens, without their text.',
+      of: Token,
+      rows: ({ actor: { scope }, page }) => listTokens(catalog, { scope, page }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'admin',
+      summary: 'Makes a token, and shows its text once.',
       isSecret: true,
-      async handle(call) {
-        const now = clock()
-        const { actor } = call
-        const body = parseBody(newToken(clock), call)
-        const input = {
+      body: newToken,
+      reply: MadeToken,
+      status: 201,
+      codes: ['NOT_FOUND'],
+      handle: async ({ body, actor, now }) =>
+        createToken(catalog, {
           name: body.name,
           role: body.role,
           organisationId: await chosenOrganisation(actor, body.organisation),
           expiresAt: await chosenExpiry(actor, body.expires_at),
           createdBy: actor.tokenId,
           now,
-        }
-        return { status: 201, body: await createToken(catalog, input) }
-      },
-    },
-    {
+        }),
+    }),
+    route({
       method: 'GET',
       path: one,
       role: 'admin',
-      handle: async (call) => ({ status: 200, body: await getToken(catalog, idOf(call), call.actor.scope) }),
-    },
-    {
+      summary: 'Shows a token, without its text.',
+      reply: Token,
+      handle: ({ id, actor }) => getToken(catalog, id, actor.scope),
+    }),
+    route({
       method: 'DELETE',
       path: one,
       role: 'admin',
-      async handle(call) {
-        await revokeToken(catalog, idOf(call), call.actor.scope, clock())
-        return { status: 204 }
+      summary: 'Revokes a token.',
+      reply: null,
+      async handle({ id, actor, now }) {
+        await revokeToken(catalog, id, actor.scope, now)
       },
-    },
+    }),
   ]
 
   async function chosenOrganisation(actor: Actor, asked: string | null | undefined): Promise<string | null> {

@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { requestVerifications, type VerificationTarget } from '../../shared/catalog/verification-requests.ts'
 import { getVerification, listVerifications } from '../../shared/catalog/verifications.ts'
 import { VERIFICATION_LEVELS } from '../../shared/domain/verification.ts'
-import { filterText, filterUuid, uuid } from '../fields.ts'
+import { list, route } from '../define-route.ts'
+import { filterOf, filterUuid, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
-import { listReply, parseBody, parseListQuery } from '../requests.ts'
+import { RequestedVerifications, Verification } from '../replies/verifications.ts'
 import type { Route } from '../routes.ts'
 
 const level = z.enum(VERIFICATION_LEVELS, `must be one of ${VERIFICATION_LEVELS.join(', ')}`)
@@ -32,49 +33,50 @@ const NewVerification = z
 const Filters = {
   service_instance_backup: filterUuid.optional(),
   environment: filterUuid.optional(),
-  level: filterText.pipe(level).optional(),
+  level: filterOf(VERIFICATION_LEVELS).optional(),
 }
 
 /** Asking for a look at what is stored, and what such looks have found. */
-export function verificationRoutes({ catalog, clock, ringer }: Producer): Route[] {
+export function verificationRoutes({ catalog, ringer }: Producer): Route[] {
   const all = '/apps/v3/verifications/'
   return [
-    {
-      method: 'GET',
+    list({
       path: all,
       role: 'viewer',
-      async handle(call) {
-        const { filters, page } = parseListQuery(Filters, call)
-        const { rows, count } = await listVerifications(catalog, {
-          scope: call.actor.scope,
-          serviceInstanceBackupId: filters.service_instance_backup,
-          environmentId: filters.environment,
-          level: filters.level,
+      summary: 'Lists verifications, newest first.',
+      filters: Filters,
+      of: Verification,
+      rows: ({ actor: { scope }, query, page }) =>
+        listVerifications(catalog, {
+          scope,
+          serviceInstanceBackupId: query.service_instance_backup,
+          environmentId: query.environment,
+          level: query.level,
           page,
-        })
-        return listReply(call, page, count, rows)
-      },
-    },
-    {
+        }),
+    }),
+    route({
       method: 'POST',
       path: all,
       role: 'operator',
-      async handle(call) {
-        const asked = parseBody(NewVerification, call)
-        const by = call.actor.name
-        const results = await requestVerifications(catalog, { ...asked, by, scope: call.actor.scope, now: clock() })
+      summary: 'Verifies what is stored of a service-instance backup, a backup or an environment.',
+      body: NewVerification,
+      reply: RequestedVerifications,
+      status: 201,
+      codes: ['NOT_FOUND', 'CONFLICT'],
+      async handle({ body, actor: { name: by, scope }, now }) {
+        const results = await requestVerifications(catalog, { ...body, by, scope, now })
         ringer.nudge()
-        return { status: 201, body: { results } }
+        return { results }
       },
-    },
-    {
+    }),
+    route({
       method: 'GET',
       path: `${all}:uuid/`,
       role: 'viewer',
-      handle: async ({ params, actor }) => ({
-        status: 200,
-        body: await getVerification(catalog, params['uuid'] ?? '', actor.scope),
-      }),
-    },
+      summary: 'Shows a verification, with what it found.',
+      reply: Verification,
+      handle: ({ id, actor }) => getVerification(catalog, id, actor.scope),
+    }),
   ]
 }

@@ -19,5 +19,7 @@ code { font-size: .82rem; color: var(--quiet) }
 .error { color: var(--bad) } progress { width: 7rem; vertical-align: middle }
 label { display: block; font-weight: 600; margin-bottom: .3rem }
 input, button { font: inherit; padding: .45rem .7rem; border: 1px solid var(--line); border-radius: 6px; background: transparent; color: inherit }
+h2 { font-size: 1.05rem; margin: 1.6rem 0 .5rem } details { border-top: 1px solid var(--line); padding: .45rem 0 } summary { cursor: pointer }
+pre { padding: .7rem .9rem; border: 1px solid var(--line); border-radius: 8px; overflow-x: auto; font-size: .82rem }
 input { width: 100%; margin-bottom: .8rem } button { cursor: pointer }
 `

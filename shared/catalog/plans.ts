@@ -52,7 +52,10 @@ export async function listPlans(
 
 /** @throws NOT_FOUND */
 export async function getPlan(db: Db, idOrSlug: string): Promise<PlanView> {
-  const [row] = await db.query<PlanView>(`${VIEW} WHERE ${isUuid(idOrSlug) ? 'id' : 'slug'} = $1`, [idOrSlug])
+  // PostgreSQL can't even compare text with NUL.
+  const [row] = idOrSlug.includes('\0')
+    ? []
+    : await db.query<PlanView>(`${VIEW} WHERE ${isUuid(idOrSlug) ? 'id' : 'slug'} = $1`, [idOrSlug])
   if (!row) throw new CofferError('NOT_FOUND', `there is no plan ${idOrSlug}`)
   return row
 }

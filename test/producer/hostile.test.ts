@@ -95,6 +95,7 @@ test.each([
   ['half of a document', '{"slug": "a', 400, 'REQUEST_MALFORMED'],
   ['bad UTF-8', Buffer.from([...Buffer.from('{"slug": "'), 0xc3, 0x28, ...Buffer.from('"}')]), 422, 'REQUEST_INVALID'],
   ['a lone surrogate', '{"slug": "\\ud800"}', 422, 'REQUEST_INVALID'],
+  ['a lone surrogate in free text', '{"slug": "a", "name": "\\ud800"}', 422, 'REQUEST_INVALID'],
   ['a NUL', '{"slug": "a\\u0000"}', 422, 'REQUEST_INVALID'],
   ['a deep nest of lists', '['.repeat(40_000) + ']'.repeat(40_000), 400, 'REQUEST_MALFORMED'],
   ['a deep nest of objects', '{"slug":'.repeat(9_000) + '1' + '}'.repeat(9_000), 400, 'REQUEST_MALFORMED'],
@@ -107,4 +108,14 @@ test.each([
   const reply = await post(body)
   // Who goes on sending after the refusal may lose the answer with the connection.
   if (reply !== '' || status !== 413) expectRawProblem(reply, status, code)
+})
+
+test('a NUL in the id of a plan, which may be a slug too, or of a key, is an id that nothing has', async () => {
+  for (const [method, path] of [
+    ['GET', '/apps/v3/plans/%00/'],
+    ['DELETE', '/apps/v3/plans/%00/'],
+    ['GET', '/apps/v3/keys/%00/backups/'],
+    ['POST', '/apps/v3/keys/%00/retire/'],
+  ] as const)
+    expect([path, (await producer.ask(method, path)).status]).toEqual([path, 404])
 })

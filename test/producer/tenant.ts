@@ -22,6 +22,16 @@ export interface Tenant {
   store: string
 }
 
+const record = (key: string): object => ({
+  kind: 'dump',
+  key,
+  plain_size: 1,
+  plain_sha256: '0'.repeat(64),
+  stored_size: 1,
+  stored_sha256: '0'.repeat(64),
+  encodings: [],
+})
+
 /** Makes a tenant with one of everything. Its backup is good by the catalog, and lies in no store. */
 export async function createTenant(at: TestProducer): Promise<Tenant> {
   const organisation = await made(at, 'organisations', { slug: name('org'), media_roots: [at.place.mediaRoot] })
@@ -40,8 +50,8 @@ export async function createTenant(at: TestProducer): Promise<Tenant> {
   )
   await at.catalog.query(
     `INSERT INTO artifacts (service_instance_backup_id, attempt, kind, key, record)
-     VALUES ($1, 1, 'dump', $2, '{"kind": "dump", "encodings": []}')`,
-    [part, `${backup}/dump`],
+     VALUES ($1, 1, 'dump', $2, $3)`,
+    [part, `${backup}/dump`, record(`${backup}/dump`)],
   )
   const download = await createDownloadOf(at, backup)
   const items = await at.ask('GET', `/apps/v3/backup-download-service-instances/?backup=${download}`)
