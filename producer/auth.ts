@@ -1,5 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { writeAudit, type AuditEntry } from '../shared/catalog/audit.ts'
+import type { Catalog } from '../shared/catalog/database.ts'
+import { isOwnBackup } from '../shared/catalog/own-backup.ts'
 import { ROLES, hashToken, useToken, type Role, type TokenRow } from '../shared/catalog/tokens.ts'
 import type { Scope } from '../shared/catalog/scope.ts'
 import { CofferError } from '../shared/errors.ts'
@@ -41,6 +43,16 @@ const isAtLeast = (role: Role, needed: Role) => ROLES.indexOf(role) >= ROLES.ind
 export function requireRole(actor: Actor, needed: Role, what: string): void {
   if (isAtLeast(actor.role, needed)) return
   throw new CofferError('FORBIDDEN', `${what} needs the role ${needed}; the token "${actor.name}" is a ${actor.role}'s`)
+}
+
+const OWN_BACKUP = "reading a backup of Coffer's own catalog"
+
+/** Coffer's own catalog holds what every organisation has: its backups are an admin's. */
+export const mayReadOwn = (actor: Actor): boolean => isAtLeast(actor.role, 'admin')
+
+/** @throws FORBIDDEN */
+export async function requireReadable(catalog: Catalog, backupId: string, actor: Actor): Promise<void> {
+  if (!mayReadOwn(actor) && (await isOwnBackup(catalog, backupId, actor.scope))) requireRole(actor, 'admin', OWN_BACKUP)
 }
 
 /** For what all organisations share. @throws FORBIDDEN */

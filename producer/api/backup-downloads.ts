@@ -8,6 +8,7 @@ import {
 } from '../../shared/catalog/downloads.ts'
 import { toCofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
+import { mayReadOwn, requireReadable } from '../auth.ts'
 import { list, route } from '../define-route.ts'
 import { bundleLink, downloadLink, fileName } from '../download-links.ts'
 import { filterUuid, uuid } from '../fields.ts'
@@ -39,6 +40,7 @@ export function backupDownloadRoutes({ catalog, secrets, settings, identities }:
       status: 201,
       codes: ['NOT_FOUND', 'CONFLICT', 'QUARANTINED'],
       async handle({ body, actor, origin, now }) {
+        await requireReadable(catalog, body.backup, actor)
         const download = await createDownload(catalog, {
           backupId: body.backup,
           serviceInstanceBackups: body.service_instance_backups,
@@ -68,8 +70,13 @@ export function backupDownloadRoutes({ catalog, secrets, settings, identities }:
       summary: 'Lists the artifacts of a download, with their links.',
       filters: { backup: filterUuid.optional() },
       of: DownloadItem,
-      async rows({ actor: { scope }, origin, query, page }) {
-        const { rows, count } = await listDownloadItems(catalog, { scope, downloadId: query.backup, page })
+      async rows({ actor, origin, query, page }) {
+        const { rows, count } = await listDownloadItems(catalog, {
+          scope: actor.scope,
+          downloadId: query.backup,
+          withOwn: mayReadOwn(actor),
+          page,
+        })
         return { rows: await Promise.all(rows.map((item) => show(item, origin))), count }
       },
     }),
@@ -79,7 +86,11 @@ export function backupDownloadRoutes({ catalog, secrets, settings, identities }:
       role: 'operator',
       summary: 'Shows one artifact of a download, with its links.',
       reply: DownloadItem,
-      handle: async ({ id, actor, origin }) => show(await getDownloadItem(catalog, id, actor.scope), origin),
+      async handle({ id, actor, origin }) {
+        const item = await getDownloadItem(catalog, id, actor.scope)
+        await requireReadable(catalog, item.backup, actor)
+        return show(item, origin)
+      },
     }),
   ]
 

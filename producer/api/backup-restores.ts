@@ -3,7 +3,7 @@ import { cancelRestore, createRestore, settleRestore } from '../../shared/catalo
 import { getRestore, listRestores, type RestoreView } from '../../shared/catalog/restores.ts'
 import type { Scope } from '../../shared/catalog/scope.ts'
 import { Selection } from '../../shared/domain/selection.ts'
-import { requireRole } from '../auth.ts'
+import { requireReadable, requireRole } from '../auth.ts'
 import { list, route, type Asked } from '../define-route.ts'
 import { filterUuid, notes, uuid } from '../fields.ts'
 import type { Producer } from '../producer.ts'
@@ -91,6 +91,7 @@ export function backupRestoreRoutes({ catalog, ringer }: Producer): Route[] {
 
   async function create({ body, actor, now }: Asked<z.infer<typeof NewRestore>, unknown>): Promise<RestoreView> {
     if (!body.safety_backup) requireRole(actor, 'admin', 'restoring without a safety backup')
+    await requireReadable(catalog, body.backup, actor)
     const restore = await createRestore(catalog, {
       backupId: body.backup,
       targets: body.service_instance_restores.map((wanted) => ({

@@ -4,6 +4,7 @@ import type { Outcome, ServiceType } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { getBackup } from './backups.ts'
 import type { Catalog, Db } from './database.ts'
+import { OWN } from './own-backup.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 import { quarantined } from './service-instance-backups.ts'
 
@@ -22,6 +23,7 @@ export interface DownloadView {
 export interface DownloadItem {
   uuid: string
   download: string
+  backup: string
   service_instance_backup: string
   service_type: ServiceType
   prefix: string
@@ -49,7 +51,7 @@ const FROM = `
     JOIN applications a ON a.id = e.application_id`
 
 const ITEM = `
-  SELECT d.id AS uuid, d.download_id AS download, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
+  SELECT d.id AS uuid, d.download_id AS download, b.id AS backup, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
          si.prefix, a.slug AS application, e.slug AS environment, b.created_at AS backup_created_at, s.store_id AS store, t.record,
          coalesce(s.recipients, '{}') AS recipients,
          d.ended_at, w.expires_at,
@@ -143,18 +145,21 @@ async function lockReadable(tx: Db, { backupId, serviceInstanceBackups: wanted }
 export interface DownloadItemFilter {
   scope: Scope
   downloadId?: string | undefined
+  /** Also those of the catalog's own backups. */
+  withOwn: boolean
   page: Page
 }
 
 /** Newest download first; within one, a dump or archive before its list of files. */
 export async function listDownloadItems(
   db: Db,
-  { scope, downloadId, page }: DownloadItemFilter,
+  { scope, downloadId, withOwn, page }: DownloadItemFilter,
 ): Promise<{ rows: DownloadItem[]; count: number }> {
-  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR d.download_id = $2)`
-  const values = [scope.organisationId, downloadId ?? null]
+  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR d.download_id = $2)
+      AND ($3::uuid IS NULL OR e.id <> $3)`
+  const values = [scope.organisationId, downloadId ?? null, withOwn ? null : OWN.environment]
   const rows = await db.query<DownloadItem>(
-    `${ITEM} ${where} ORDER BY w.created_at DESC, w.id, si.type, si.prefix, t.kind = 'file-list', d.id LIMIT $3 OFFSET $4`,
+    `${ITEM} ${where} ORDER BY w.created_at DESC, w.id, si.type, si.prefix, t.kind = 'file-list', d.id LIMIT $4 OFFSET $5`,
     [...values, page.limit, page.offset],
   )
   const [total] = await db.query<{ count: number }>(`SELECT count(*) ${FROM} ${where}`, values)

@@ -2,6 +2,7 @@ import { decryptConnection, encryptConnection } from '../connections.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Catalog, Db } from './database.ts'
 import { DEFAULT_SLUG } from './organisations.ts'
+import { isUuid, type Scope } from './scope.ts'
 import { syncSchedules } from './schedules.ts'
 
 /** The same in every installation, so that a rebuilt catalog finds the backups of the lost one where its own belong. */
@@ -33,6 +34,16 @@ export async function ensureOwnBackup(catalog: Catalog, { secrets, url, isOn, no
     await ensureNames(tx, now)
     await ensureConnection(tx, secrets, url, now)
   })
+}
+
+/** Whether it is a backup of the catalog itself, which holds what every organisation has. false also for who can't see it. */
+export async function isOwnBackup(db: Db, backupId: string, scope: Scope): Promise<boolean> {
+  if (!isUuid(backupId) || (scope.organisationId !== null && scope.organisationId !== OWN.organisation)) return false
+  const rows = await db.query('SELECT id FROM backups WHERE id = $1 AND environment_id = $2', [
+    backupId,
+    OWN.environment,
+  ])
+  return rows.length > 0
 }
 
 async function switchOff(tx: Db, now: Date): Promise<void> {

@@ -104,19 +104,21 @@ export async function deletePlan(catalog: Catalog, id: string): Promise<void> {
   const plan = await getPlan(catalog, id)
   if (plan.is_shipped)
     throw new CofferError('CONFLICT', `the plan ${plan.slug} came with Coffer and can't be deleted; it can be changed`)
+  const [used] = await catalog.query<{ count: number }>('SELECT count(*) FROM environments WHERE plan_id = $1', [
+    plan.uuid,
+  ])
+  const inUse = (many: string, cause?: unknown) =>
+    new CofferError('CONFLICT', `the plan ${plan.slug} is used by ${many}, and rules the backups of deleted ones too`, {
+      cause,
+    })
+  if (used && used.count > 0) throw inUse(`${used.count} environment(s)`)
   try {
     await catalog.query('DELETE FROM plans WHERE id = $1', [plan.uuid])
   } catch (cause) {
-    if (!(cause instanceof Error && 'constraint' in cause && cause.constraint === 'environments_plan_id_fkey'))
-      throw cause
-    const [used] = await catalog.query<{ count: number }>('SELECT count(*) FROM environments WHERE plan_id = $1', [
-      plan.uuid,
-    ])
-    throw new CofferError(
-      'CONFLICT',
-      `the plan ${plan.slug} is used by ${used?.count ?? 0} environment(s), and rules the backups of deleted ones too`,
-      { cause },
-    )
+    // An environment got it meanwhile.
+    if (cause instanceof Error && 'constraint' in cause && cause.constraint === 'environments_plan_id_fkey')
+      throw inUse('an environment', cause)
+    throw cause
   }
 }
 

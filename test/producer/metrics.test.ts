@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { recordBeat } from '../../shared/catalog/heartbeats.ts'
+import { until } from '../support/until.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { expectProblem } from './problems.ts'
 
@@ -59,7 +60,12 @@ test('the metrics tell the newest good backup, outcomes, failures by code, bytes
   )
   await recordBeat(producer.catalog, 'host 7 x', { postgresMajors: [15], eventLoopP99Seconds: 0.25 })
   now = new Date('2026-03-05T12:00:00Z')
-  const { text } = await producer.ask('GET', '/metrics')
+  // The job is put on the queue after the request for the backup is answered.
+  const queued = 'coffer_queue_jobs{queue="dump",state="waiting"} 1'
+  const text = await until(async () => {
+    const answer = await producer.ask('GET', '/metrics')
+    return answer.text.includes(queued) && answer.text
+  })
   const labels = 'application="shop",environment="live",prefix="DEFAULT",type="DATABASE"'
   const shown = new Set(text.split('\n'))
   const expected = [
@@ -81,7 +87,7 @@ test('the metrics tell the newest good backup, outcomes, failures by code, bytes
     `coffer_last_passed_drill_timestamp_seconds{${labels}} ${Date.parse('2026-03-02T05:00:00Z') / 1000}`,
     'coffer_workers 1',
     'coffer_worker_eventloop_lag_p99_seconds{worker="host:7"} 0.25',
-    'coffer_queue_jobs{queue="dump",state="waiting"} 1',
+    queued,
   ]
   expect(expected.filter((line) => !shown.has(line))).toEqual([])
   expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds \d/m)

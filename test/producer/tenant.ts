@@ -22,7 +22,8 @@ export interface Tenant {
   store: string
 }
 
-const record = (key: string): object => ({
+/** By the catalog; it lies in no store. */
+export const record = (key: string): object => ({
   kind: 'dump',
   key,
   plain_size: 1,
