@@ -107,7 +107,7 @@ export function createApp(producer: Producer): Express {
     .all(refuseMethod(['GET']))
   app.use(['/apps', '/iam'], guardApi(producer, failedLogins, limits))
   mountRoutes(app, apiRoutes(producer), performer(producer, apiRoutes, limits))
-  app.use(pagesRouter(producer, failedLogins))
+  app.use(pagesRouter(producer, failedLogins, limits))
   app.use(refuseUnknownPath, errorHandler(producer.log))
   return app
 }

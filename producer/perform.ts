@@ -27,6 +27,7 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
     if (isCreation(route)) limits.countCreation(call.actor)
     try {
       requireRole(call.actor, route.role, nameOf(route))
+      if (route.isSinkTest === true) limits.countSinkTest(call.actor)
       if (route.isLong !== true) return await change(producer, routesOf, route, call)
       await writeAudit(catalog, entryOf(route, call, clock(), 'begins'))
       const reply = await route.handle(call)

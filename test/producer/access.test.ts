@@ -1,6 +1,7 @@
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createFailedLogins } from '../../producer/failed-logins.ts'
 import { insideTransaction } from '../../shared/catalog/database.ts'
 import { hashToken, revokeToken, seedAdminToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
@@ -224,6 +225,18 @@ test('after twenty wrong tokens an address waits, but tokens known to be right s
   expect(late.body).toMatchObject({ status: 429, code: 'TOO_MANY_ATTEMPTS' })
   expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
   expect((await guessed.ask('GET', '/iam/v3/me/')).status).toBe(200)
+})
+
+test('wrong tokens are counted by the /64 of an IPv6 address, which one guesser may have all of', () => {
+  const failed = createFailedLogins(() => new Date(now))
+  const unknown = hashToken('unknown')
+  for (let n = 0; n < 20; n++) failed.count(`2001:db8:1:2::${n.toString(16)}`, hashToken(`guess-${n}`))
+  const check = (address: string) => () => failed.check(address, unknown)
+  expect(check('2001:db8:1:2:ffff::1')).toThrow(/too many wrong tokens/)
+  for (const other of ['2001:db8:1:3::1', '::ffff:192.0.2.1', '192.0.2.1', '']) expect(check(other)).not.toThrow()
+  for (let n = 0; n < 20; n++) failed.count('::ffff:192.0.2.1', unknown)
+  expect(check('192.0.2.1')).toThrow(/too many wrong tokens/)
+  expect(check('::ffff:192.0.2.2')).not.toThrow()
 })
 
 test('a token has so many requests a minute, and fewer that make something, whatever others do', async () => {
