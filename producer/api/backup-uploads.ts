@@ -38,6 +38,7 @@ export function backupUploadRoutes({ catalog, clock, secrets, settings }: Produc
           maxTries: settings.maxTries,
           maxBytes: settings.uploadMaxBytes,
           lifeSeconds: settings.uploadSeconds,
+          createdBy: call.actor.tokenId,
           scope: call.actor.scope,
           now,
         })

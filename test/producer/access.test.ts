@@ -5,8 +5,10 @@ import { createFailedLogins } from '../../producer/failed-logins.ts'
 import { insideTransaction } from '../../shared/catalog/database.ts'
 import { hashToken, revokeToken, seedAdminToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
+import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { until } from '../support/until.ts'
 import { expectProblem } from './problems.ts'
+import { seal } from './sealed.ts'
 import { name } from './tenant.ts'
 
 let producer: TestProducer
@@ -98,6 +100,30 @@ test('a revoked token is refused from the next request on, and so is the session
   const listed = await producer.ask('GET', '/apps/v3/tokens/', { token: admin })
   expect(listed.text).not.toContain(uuid)
   expect((await producer.ask('GET', `/apps/v3/tokens/${uuid}/`)).body['revoked_at']).toEqual(expect.any(String))
+})
+
+test('a token that is revoked takes its download links with it, and no others', async () => {
+  const { recipient } = await generateIdentity()
+  const { backup } = await seal(producer, recipient, { dump: Buffer.from('bytes') })
+  const download = async (by: string) => {
+    const { uuid } = (await post('backup-downloads', { backup }, by)).body
+    const { results } = (await producer.ask('GET', `/apps/v3/backup-download-service-instances/?backup=${uuid}`)).body
+    const leased = () =>
+      producer.catalog.query(`SELECT 1 FROM leases WHERE kind = 'read' AND owner = $1`, [`download ${uuid}`])
+    const { stored_url: url } = results[0] as unknown as { stored_url: string }
+    return async () => [(await fetch(url)).status, (await leased()).length]
+  }
+  const { uuid, token } = await mint({ role: 'operator' })
+  const [theirs, ours] = [await download(token), await download(producer.place.adminToken)]
+  expect([await theirs(), await ours()]).toEqual([
+    [200, 1],
+    [200, 1],
+  ])
+  await producer.ask('DELETE', `/apps/v3/tokens/${uuid}/`)
+  expect([await theirs(), await ours()]).toEqual([
+    [410, 0],
+    [200, 1],
+  ])
 })
 
 test("nobody mints a token with more than the own role, scope or life, and an organisation's is for it by default", async () => {
