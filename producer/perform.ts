@@ -1,12 +1,14 @@
 import { writeAudit } from '../shared/catalog/audit.ts'
 import { insideTransaction } from '../shared/catalog/database.ts'
+import { useTokenById } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
 import { entryOf, noteAudit } from './audit.ts'
-import { requireRole } from './auth.ts'
+import { requireRole, type Actor } from './auth.ts'
 import { doOnce, idempotencyKeyOf } from './idempotency.ts'
 import type { Producer } from './producer.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { isCreation, type Call, type Perform, type Reply, type Route } from './routes.ts'
+import { whileAllowed } from './server-events.ts'
 
 export type RoutesOf = (producer: Producer) => Route[]
 
@@ -22,7 +24,7 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
   return async (route, call) => {
     if (route.method === 'GET') {
       requireRole(call.actor, route.role, nameOf(route))
-      return route.handle(call)
+      return endingWithToken(producer, call.actor, await route.handle(call))
     }
     if (isCreation(route)) limits.countCreation(call.actor)
     try {
@@ -38,6 +40,14 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
       throw error
     }
   }
+}
+
+/** A stream of events ends soon after the token of its listener was revoked or has expired. */
+function endingWithToken({ catalog, clock }: Producer, { tokenId }: Actor, reply: Reply): Reply {
+  const { events } = reply
+  if (!events) return reply
+  const isAllowed = async () => (await useTokenById(catalog, tokenId, clock())) !== null
+  return { ...reply, events: (signal) => whileAllowed(events, isAllowed, signal) }
 }
 
 const nameOf = ({ method, path }: Route) => `${method} ${path}`

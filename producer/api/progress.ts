@@ -42,7 +42,7 @@ export function progressRoutes({ catalog, stopping }: Producer): Route[] {
             followUntilEnded(
               () => getRestore(catalog, uuid, scope),
               ({ finished }) => finished,
-              signal,
+              untilStopped(signal),
             ),
         }
       },
