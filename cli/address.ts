@@ -18,28 +18,26 @@ export interface Address {
   urlFrom: string
   token: string
   tokenFrom: string
+  /** What the user should know beside: a token that was not used. */
+  remark?: string
 }
 
 type Place = Pick<Address, 'url' | 'urlFrom'>
 
 /**
- * COFFER_URL and COFFER_TOKEN; else where `coffer login` went last, unless COFFER_DATA_DIR asks for a local `npm run up`; else what that has
- * left in its data folder (`run.json`, `admin-token`). Every token is sent to its own address only.
+ * COFFER_URL; else where `coffer login` went last, unless COFFER_DATA_DIR asks for a local `npm run up`; else what that has left in its data
+ * folder (`run.json`, `admin-token`). COFFER_TOKEN goes to COFFER_URL, or to a local `up` that the user has chosen by COFFER_DATA_DIR or by
+ * the checkout of this command. Where somebody else may have chosen, it goes nowhere: every other token is sent to its own address only.
  * @throws CONFIG_INVALID (also when there is no token), PRODUCER_UNREACHABLE (no producer is known)
  */
 export function findProducer({ env, checkout, cwd, loginsFile }: Surroundings): Address {
-  if (env.COFFER_URL && env.COFFER_TOKEN) {
+  const given = env.COFFER_TOKEN
+  if (env.COFFER_URL && given) {
     const url = parseUrl(env.COFFER_URL, 'COFFER_URL')
-    return {
-      url,
-      urlFrom: 'COFFER_URL',
-      token: parseToken(env.COFFER_TOKEN, 'COFFER_TOKEN'),
-      tokenFrom: 'COFFER_TOKEN',
-    }
+    return { url, urlFrom: 'COFFER_URL', token: parseToken(given, 'COFFER_TOKEN'), tokenFrom: 'COFFER_TOKEN' }
   }
-  const dataDirs = env.COFFER_DATA_DIR
-    ? [env.COFFER_DATA_DIR]
-    : [...new Set([checkout, cwd])].map((dir) => join(dir, '.coffer'))
+  const ownDataDir = env.COFFER_DATA_DIR ? env.COFFER_DATA_DIR : join(checkout, '.coffer')
+  const dataDirs = env.COFFER_DATA_DIR ? [ownDataDir] : [...new Set([ownDataDir, join(cwd, '.coffer')])]
   const logins = readLogins(loginsFile)
   const local = env.COFFER_URL || (logins.current !== null && !env.COFFER_DATA_DIR) ? null : readLocal(dataDirs)
   const place = placeOf(env, logins, local, loginsFile)
@@ -50,11 +48,16 @@ export function findProducer({ env, checkout, cwd, loginsFile }: Surroundings): 
       `no producer is known: COFFER_URL is not set, nobody has logged in, and ${looked} names none`,
     )
   }
-  if (env.COFFER_TOKEN)
-    return { ...place, token: parseToken(env.COFFER_TOKEN, 'COFFER_TOKEN'), tokenFrom: 'COFFER_TOKEN' }
-  const token = logins.tokens[place.url.href]
-  if (token !== undefined) return { ...place, token: parseToken(token, loginsFile), tokenFrom: loginsFile }
-  return { ...place, ...localToken(place.url, local ?? readLocal(dataDirs)) }
+  if (given && local?.dataDir === ownDataDir)
+    return { ...place, token: parseToken(given, 'COFFER_TOKEN'), tokenFrom: 'COFFER_TOKEN' }
+  const kept = logins.tokens[place.url.href]
+  const found =
+    kept === undefined
+      ? localToken(place.url, local ?? readLocal(dataDirs))
+      : { token: parseToken(kept, loginsFile), tokenFrom: loginsFile }
+  if (!given) return { ...place, ...found }
+  const remark = `COFFER_TOKEN is ignored: ${place.url.href} comes from ${place.urlFrom}, not from COFFER_URL; the token is that of ${found.tokenFrom}`
+  return { ...place, ...found, remark }
 }
 
 function placeOf(env: Surroundings['env'], { current }: Logins, local: Local | null, loginsFile: string): Place | null {
@@ -65,6 +68,7 @@ function placeOf(env: Surroundings['env'], { current }: Logins, local: Local | n
 
 interface Local {
   url: string
+  dataDir: string
   runFile: string
   tokenFile: string
 }
@@ -75,7 +79,7 @@ function readLocal(dataDirs: readonly string[]): Local | null {
     const text = readIfThere(runFile)
     if (text === null) continue
     const url = urlIn(text, runFile)
-    if (url !== null) return { url, runFile, tokenFile: join(dir, 'admin-token') }
+    if (url !== null) return { url, dataDir: dir, runFile, tokenFile: join(dir, 'admin-token') }
   }
   return null
 }
@@ -94,7 +98,7 @@ function localToken(url: URL, local: Local | null): { token: string; tokenFrom: 
   if (!local || new URL(local.url).origin !== url.origin) {
     throw new CofferError(
       'CONFIG_INVALID',
-      `no token for ${url.href}: COFFER_TOKEN is not set, nobody has logged in there, and the admin token of a local "npm run up" is sent to that one only`,
+      `no token for ${url.href}: COFFER_TOKEN is not set for it with COFFER_URL, nobody has logged in there, and the admin token of a local "npm run up" is sent to that one only`,
     )
   }
   const text = readIfThere(local.tokenFile)

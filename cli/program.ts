@@ -116,7 +116,10 @@ function createContext({ surroundings, stdin, signal, now, ...patience }: World,
   let api: Api | undefined
   return {
     get api() {
-      api ??= new Api(findProducer(surroundings), signal)
+      if (api) return api
+      const address = findProducer(surroundings)
+      if (address.remark !== undefined) output.note(address.remark)
+      api = new Api(address, signal)
       return api
     },
     apiAt: (address) => new Api(address, signal),

@@ -110,7 +110,7 @@ export function createApp(producer: Producer): Express {
   const routes = apiRoutes(producer)
   mountRoutes(app, routes, performer(producer, apiRoutes, limits))
   app.use(referenceRouter(routes))
-  app.use(pagesRouter(producer, failedLogins))
+  app.use(pagesRouter(producer, failedLogins, limits))
   app.use(refuseUnknownPath, errorHandler(producer.log))
   return app
 }

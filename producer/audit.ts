@@ -25,8 +25,11 @@ const SHOWN = new Set([
   ...['confirm', 'expected_within_hours', 'expires_at', 'force', 'media_roots', 'name', 'notes', 'prefix', 'reason'],
   ...['retention', 'role', 'schedules', 'scheduled_for_deletion_at', 'slug', 'timezone', 'trigger', 'type'],
 ])
+const TOO_LONG = '[too long]'
 const LONGEST_VALUE = 2_000
 const MOST_FIELDS = 50
+/** Of all fields of a line together, as JSON. */
+const MOST_BYTES = 4_096
 const MOST_TARGETS = 100
 
 const actorEntry = ({ tokenId, name, scope }: Actor) => ({ tokenId, name, organisationId: scope.organisationId })
@@ -42,7 +45,8 @@ export function entryOf({ method, path }: Route, call: Call, at: Date, result: R
     requestId: call.requestId,
     action: `${method} ${path}`,
     targets: targetsOf(call, result),
-    changes: shownFields(call.body),
+    // What is refused may be anything, from anybody, and the log can't be made smaller.
+    changes: typeof result === 'object' && 'error' in result ? {} : shownFields(call.body),
     ...outcomeOf(result),
   }
 }
@@ -66,17 +70,26 @@ function targetsOf({ params, body }: Call, result: Result): string[] {
 
 function shownFields(body: unknown): Record<string, unknown> {
   if (!isRecord(body)) return {}
-  const fields = Object.entries(body).slice(0, MOST_FIELDS)
-  return Object.fromEntries(
-    fields.map(([name, value]) => [name.slice(0, 100).replaceAll('\0', ''), shown(name, value)]),
-  )
+  const fields: Record<string, unknown> = {}
+  let left = MOST_BYTES - 2
+  for (const [name, value] of Object.entries(body).slice(0, MOST_FIELDS)) {
+    const key = name.slice(0, 100).replaceAll('\0', '')
+    const fitting = [shown(name, value), TOO_LONG].find((candidate) => sizeOf(key, candidate) <= left)
+    if (fitting === undefined) break
+    left -= sizeOf(key, fitting)
+    fields[key] = fitting
+  }
+  return fields
 }
+
+/** With its quotes, colon and comma. */
+const sizeOf = (key: string, value: unknown) => Buffer.byteLength(JSON.stringify({ [key]: value })) - 1
 
 function shown(name: string, value: unknown): unknown {
   if (!SHOWN.has(name)) return '[not shown]'
   // What is refused may be anything, also what the database can't keep.
   const text = JSON.stringify(scrubDeep(value)).replaceAll('\\u0000', '')
-  return text.length > LONGEST_VALUE ? '[too long]' : (JSON.parse(text) as unknown)
+  return text.length > LONGEST_VALUE ? TOO_LONG : (JSON.parse(text) as unknown)
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -15,7 +15,10 @@ export interface Asked<Body, Query> extends Omit<Call, 'body' | 'query'> {
 
 const NO_FIELDS = z.strictObject({})
 
-type Described = Pick<Route, 'path' | 'role' | 'summary' | 'codes' | 'concernsAll' | 'isLong' | 'isSecret'>
+type Described = Pick<
+  Route,
+  'path' | 'role' | 'summary' | 'codes' | 'concernsAll' | 'isLong' | 'isSecret' | 'isSinkTest'
+>
 type Nothing = typeof NO_FIELDS.shape
 type QueryOf<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../shared/clock.ts'
+import { networkOf } from '../shared/egress/addresses.ts'
 import { CofferError } from '../shared/errors.ts'
 import { createCounter } from './rate-limits.ts'
 
@@ -13,14 +14,14 @@ export interface FailedLogins {
 
 const LIMIT = 20
 
-/** Counts wrong tokens by address in memory: after 20 within a minute, tokens never seen to be right wait for the next minute. */
+/** Counts wrong tokens by address, of IPv6 by its /64, in memory: after 20 within a minute, tokens never seen to be right wait for the next minute. */
 export function createFailedLogins(clock: Clock): FailedLogins {
   const trusted = new Set<string>()
   const counter = createCounter(clock, LIMIT)
   const nameOf = (sha256: Buffer) => sha256.toString('hex')
   return {
     check(address, sha256) {
-      const seconds = trusted.has(nameOf(sha256)) ? 0 : counter.secondsToWait(address)
+      const seconds = trusted.has(nameOf(sha256)) ? 0 : counter.secondsToWait(networkOf(address))
       if (seconds === 0) return
       throw new CofferError('TOO_MANY_ATTEMPTS', `too many wrong tokens came from ${address} within a minute`, {
         details: { retry_after: seconds },
@@ -28,7 +29,7 @@ export function createFailedLogins(clock: Clock): FailedLogins {
     },
     count(address, sha256) {
       trusted.delete(nameOf(sha256))
-      counter.count(address)
+      counter.count(networkOf(address))
     },
     trust: (sha256) => void trusted.add(nameOf(sha256)),
   }

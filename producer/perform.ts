@@ -1,5 +1,6 @@
 import { writeAudit } from '../shared/catalog/audit.ts'
 import { insideTransaction } from '../shared/catalog/database.ts'
+import { useTokenById } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
 import { entryOf, noteAudit } from './audit.ts'
 import { requireRole, requireWholeInstallation, type Actor } from './auth.ts'
@@ -7,6 +8,7 @@ import { doOnce, idempotencyKeyOf } from './idempotency.ts'
 import type { Producer } from './producer.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { isCreation, type Call, type Perform, type Reply, type Route } from './routes.ts'
+import { whileAllowed } from './server-events.ts'
 
 export type RoutesOf = (producer: Producer) => Route[]
 
@@ -22,11 +24,12 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
   return async (route, call) => {
     if (route.method === 'GET') {
       requireRight(route, call.actor)
-      return route.handle(call, clock())
+      return endingWithToken(producer, call.actor, await route.handle(call, clock()))
     }
     if (isCreation(route)) limits.countCreation(call.actor)
     try {
       requireRight(route, call.actor)
+      if (route.isSinkTest === true) limits.countSinkTest(call.actor)
       if (route.isLong !== true) return await change(producer, routesOf, route, call)
       await writeAudit(catalog, entryOf(route, call, clock(), 'begins'))
       const reply = await route.handle(call, clock())
@@ -42,6 +45,14 @@ export function performer(producer: Producer, routesOf: RoutesOf, limits: RateLi
 function requireRight({ method, path, role, concernsAll }: Route, actor: Actor): void {
   requireRole(actor, role, `${method} ${path}`)
   if (concernsAll !== undefined) requireWholeInstallation(actor, concernsAll)
+}
+
+/** A stream of events ends soon after the token of its listener was revoked or has expired. */
+function endingWithToken({ catalog, clock }: Producer, { tokenId }: Actor, reply: Reply): Reply {
+  const { events } = reply
+  if (!events) return reply
+  const isAllowed = async () => (await useTokenById(catalog, tokenId, clock())) !== null
+  return { ...reply, events: (signal) => whileAllowed(events, isAllowed, signal) }
 }
 
 async function change(producer: Producer, routesOf: RoutesOf, route: Route, call: Call): Promise<Reply> {

@@ -4,6 +4,7 @@ import type { Actor } from './auth.ts'
 import type { ProducerSettings } from './producer.ts'
 
 const WINDOW_MS = 60_000
+const SINK_TESTS_PER_MINUTE = 5
 const MAX_KEYS = 10_000
 
 export interface Counter {
@@ -33,27 +34,39 @@ export function createCounter(clock: Clock, limit: number): Counter {
   }
 }
 
-/** Both throw RATE_LIMITED with `retry_after` (seconds) in its details. */
+/** All throw RATE_LIMITED with `retry_after` (seconds) in its details. */
 export interface RateLimits {
   countRequest(actor: Actor): void
   countCreation(actor: Actor): void
+  /** Shared by all tokens of an organisation: each test leads to somebody outside. */
+  countSinkTest(actor: Actor): void
 }
 
-/** What one token may ask of this process: requests of any kind, and those that make something. */
+/** What may be asked of this process: by one token, requests of any kind and those that make something; by one organisation, tests of sinks. */
 export function createRateLimits(
   clock: Clock,
   { requestsPerMinute, creationsPerMinute }: Pick<ProducerSettings, 'requestsPerMinute' | 'creationsPerMinute'>,
 ): RateLimits {
-  const limit = (counter: Counter, what: string) => (actor: Actor) => {
-    const seconds = counter.secondsToWait(actor.tokenId)
-    if (seconds > 0)
-      throw new CofferError('RATE_LIMITED', `the token "${actor.name}" has had its ${what} of this minute`, {
-        details: { retry_after: seconds },
-      })
-    counter.count(actor.tokenId)
+  const limit = (most: number, what: string, whoOf: (actor: Actor) => { key: string; who: string }) => {
+    const counter = createCounter(clock, most)
+    return (actor: Actor) => {
+      const { key, who } = whoOf(actor)
+      const seconds = counter.secondsToWait(key)
+      if (seconds > 0)
+        throw new CofferError('RATE_LIMITED', `${who} has had its ${most} ${what} of this minute`, {
+          details: { retry_after: seconds },
+        })
+      counter.count(key)
+    }
   }
+  const token = ({ tokenId, name }: Actor) => ({ key: tokenId, who: `the token "${name}"` })
+  const organisation = ({ scope }: Actor) =>
+    scope.organisationId === null
+      ? { key: 'installation', who: 'the whole installation' }
+      : { key: scope.organisationId, who: 'the organisation' }
   return {
-    countRequest: limit(createCounter(clock, requestsPerMinute), `${requestsPerMinute} requests`),
-    countCreation: limit(createCounter(clock, creationsPerMinute), `${creationsPerMinute} creations`),
+    countRequest: limit(requestsPerMinute, 'requests', token),
+    countCreation: limit(creationsPerMinute, 'creations', token),
+    countSinkTest: limit(SINK_TESTS_PER_MINUTE, 'tests of notification sinks', organisation),
   }
 }

@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { holdUpload, recordReceived, type Upload } from '../shared/catalog/uploads.ts'
+import { writeAudit, type AuditEntry } from '../shared/catalog/audit.ts'
+import { insideTransaction } from '../shared/catalog/database.ts'
+import {
+  holdUpload,
+  recordReceived,
+  releaseUpload,
+  renewUpload,
+  type Upload,
+  type UploadHold,
+} from '../shared/catalog/uploads.ts'
 import type { ArtifactRecord } from '../shared/domain/artifact.ts'
 import { stagedKey } from '../shared/domain/staged-key.ts'
 import { recipientsInUse } from '../shared/catalog/recipients.ts'
@@ -22,34 +31,45 @@ type Receiver = Pick<Producer, 'catalog' | 'clock' | 'log' | 'openStore'> & {
 
 /**
  * Streams a request's body into the store as a staged object, compressed and encrypted at once, in constant memory. What breaks off,
- * is too large or came too late leaves nothing.
- * @throws REQUEST_TOO_LARGE, REQUEST_MALFORMED (empty), RUN_STALLED, RUN_CANCELLED (the client went away), and what the store throws
+ * is too large or came too late leaves nothing. Only one at a time writes to an upload, and no longer than that takes bytes.
+ * @param line of the audit log: written in one transaction with what says that the bytes have come whole
+ * @throws REQUEST_TOO_LARGE, REQUEST_MALFORMED (empty), RUN_STALLED, RUN_CANCELLED (the client went away), CONFLICT (another writes, or the
+ * upload has ended), and what the store throws
  */
 export async function receiveUpload(
   producer: Receiver,
   upload: Upload,
   request: IncomingMessage,
+  line: AuditEntry,
+  holdSeconds = HOLD_SECONDS,
 ): Promise<ArtifactRecord> {
   refuseLonger(Number(request.headers['content-length'] ?? 0), upload)
   const { catalog, log, clock } = producer
   const store = await producer.openStore(upload.store)
   const key = stagedKey(upload.id, randomBytes(8).toString('hex'))
-  const hold = () => holdUpload(catalog, upload.id, HOLD_SECONDS)
-  await hold()
-  const renewal = setInterval(
-    () => void hold().catch((error: unknown) => log.warn({ err: error }, 'the lease of an upload was not renewed')),
-    (HOLD_SECONDS * 1000) / 3,
-  )
+  const hold = { id: upload.id, key, seconds: holdSeconds }
+  await holdUpload(catalog, hold, clock())
+  const abort = new AbortController()
+  const stopRenewing = keepHeld(producer, hold, abort)
   try {
-    const record = await write(producer, store, { upload, key, request })
-    const replaced = await recordReceived(catalog, upload.id, record, { graceSeconds: GRACE_SECONDS, now: clock() })
+    const record = await write(producer, store, { upload, key, request, abort })
+    // What gives the hold back must not look as if another had taken it.
+    stopRenewing()
+    const now = clock()
+    const replaced = await catalog.transaction(async (tx) => {
+      await writeAudit(tx, { ...line, at: now })
+      return recordReceived(insideTransaction(catalog, tx), upload.id, record, { graceSeconds: GRACE_SECONDS, now })
+    })
     if (replaced !== null) await discard(replaced)
     return record
   } catch (error) {
     await discard(key)
+    await releaseUpload(catalog, hold).catch((failure: unknown) => {
+      log.warn({ err: failure }, 'the lease of an upload was not given back')
+    })
     throw error
   } finally {
-    clearInterval(renewal)
+    stopRenewing()
   }
 
   async function discard(unneeded: string): Promise<void> {
@@ -59,12 +79,27 @@ export async function receiveUpload(
   }
 }
 
+/** Aborts when the upload takes nothing any more; a catalog that is away for a while ends nothing. @returns stops it */
+function keepHeld({ catalog, log }: Receiver, hold: UploadHold, abort: AbortController): () => void {
+  let isOver = false
+  const renew = () =>
+    renewUpload(catalog, hold).catch((error: unknown) => {
+      if (isOver) return
+      if (error instanceof CofferError && error.code === 'CONFLICT') abort.abort(error)
+      else log.warn({ err: error }, 'the lease of an upload was not renewed')
+    })
+  const renewal = setInterval(() => void renew(), (hold.seconds * 1000) / 3)
+  return () => {
+    isOver = true
+    clearInterval(renewal)
+  }
+}
+
 async function write(
   { catalog, settings }: Receiver,
   store: Store,
-  { upload, key, request }: { upload: Upload; key: string; request: IncomingMessage },
+  { upload, key, request, abort }: { upload: Upload; key: string; request: IncomingMessage; abort: AbortController },
 ): Promise<ArtifactRecord> {
-  const abort = new AbortController()
   // Whoever waits for the next chunk of a body that hangs is woken by its end only.
   abort.signal.addEventListener('abort', () => request.destroy(), { once: true })
   const { record } = await writeArtifact({

@@ -58,6 +58,8 @@ export interface Route {
   isLong?: boolean
   /** The answer holds a secret that is shown once: it is not kept under an Idempotency-Key. */
   isSecret?: boolean
+  /** It sends something to somebody outside, and so has a limit of its own. */
+  isSinkTest?: boolean
 }
 
 /** Whether it makes something new, rather than to change what is there. */

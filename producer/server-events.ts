@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express'
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CofferError } from '../shared/errors.ts'
 import { actorOf } from './auth.ts'
@@ -12,6 +13,7 @@ export interface ServerEvent {
 const HEARTBEAT_MS = 15_000
 /** Each listener asks the catalog every second. */
 const MOST_PER_TOKEN = 20
+const TOKEN_CHECK_MS = 5_000
 const RETRY_MS = 2_000
 export const POLL_MS = 1_000
 
@@ -39,14 +41,16 @@ export async function sendEvents(
   listeners.set(tokenId, count)
   const closed = new AbortController()
   response.once('close', () => closed.abort())
-  const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS)
+  const heartbeat = setInterval(() => {
+    if (!response.writableNeedDrain) response.write(': still here\n\n')
+  }, HEARTBEAT_MS)
   try {
     response.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' })
     if (request.method === 'HEAD') return void response.end()
     response.write(`retry: ${RETRY_MS}\n\n`)
     for await (const { event, data } of open(closed.signal)) {
       if (closed.signal.aborted) break
-      response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+      if (!response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) await drained(response, closed.signal)
     }
     response.end()
   } finally {
@@ -54,6 +58,28 @@ export async function sendEvents(
     const left = (listeners.get(tokenId) ?? 1) - 1
     if (left === 0) listeners.delete(tokenId)
     else listeners.set(tokenId, left)
+  }
+}
+
+/** Resolves when the client has taken what was sent, or is gone. */
+const drained = (response: Response, signal: AbortSignal) => once(response, 'drain', { signal }).catch(() => undefined)
+
+/** Ends events when their listener's token works no more, which is looked at now and then. */
+export async function* whileAllowed(
+  open: (signal: AbortSignal) => AsyncIterable<ServerEvent>,
+  isAllowed: () => Promise<boolean>,
+  signal: AbortSignal,
+): AsyncGenerator<ServerEvent, void, undefined> {
+  const refused = new AbortController()
+  const look = async () => {
+    // A catalog that is away says nothing about the token, and gives no events.
+    if (!(await isAllowed().catch(() => true))) refused.abort()
+  }
+  const timer = setInterval(() => void look(), TOKEN_CHECK_MS)
+  try {
+    yield* open(AbortSignal.any([signal, refused.signal]))
+  } finally {
+    clearInterval(timer)
   }
 }
 

@@ -40,6 +40,7 @@ export function backupUploadRoutes({ catalog, secrets, settings }: Producer): Ro
           maxTries: settings.maxTries,
           maxBytes: settings.uploadMaxBytes,
           lifeSeconds: settings.uploadSeconds,
+          createdBy: actor.tokenId,
           scope: actor.scope,
           now,
         })

@@ -1,6 +1,9 @@
-import type { Request, RequestHandler } from 'express'
-import { finishUpload, openUpload } from '../../shared/catalog/uploads.ts'
+import type { Request, RequestHandler, Response } from 'express'
+import { writeAudit, type AuditEntry } from '../../shared/catalog/audit.ts'
+import { insideTransaction } from '../../shared/catalog/database.ts'
+import { finishUpload, openUpload, type Upload } from '../../shared/catalog/uploads.ts'
 import { CofferError } from '../../shared/errors.ts'
+import { originOfRequest } from '../auth.ts'
 import type { Producer } from '../producer.ts'
 import { receiveUpload } from '../receive-upload.ts'
 import { isGenuineUpload, type UploadLink } from '../upload-links.ts'
@@ -15,7 +18,8 @@ export function uploadContentHandler(producer: Producer): RequestHandler {
     response.set('Connection', 'close')
     const id = genuineId(producer, request, 'content')
     const upload = await openUpload(producer.catalog, id, producer.clock())
-    const record = await receiveUpload(producer, upload, request)
+    const line = changeEntry(upload, UPLOAD_CONTENT_PATH, request, response, producer.clock())
+    const record = await receiveUpload(producer, upload, request, line)
     response.set('ETag', `"${record.plain_sha256}"`)
     response.json({ size: record.plain_size, sha256: record.plain_sha256 })
   }
@@ -25,9 +29,38 @@ export function uploadContentHandler(producer: Producer): RequestHandler {
 export function uploadFinishHandler(producer: Producer): RequestHandler {
   return async (request, response) => {
     const id = genuineId(producer, request, 'finish')
-    await finishUpload(producer.catalog, id, producer.clock())
+    const { catalog } = producer
+    const now = producer.clock()
+    const upload = await openUpload(catalog, id, now)
+    await catalog.transaction(async (tx) => {
+      await writeAudit(tx, changeEntry(upload, UPLOAD_FINISH_PATH, request, response, now))
+      await finishUpload(insideTransaction(catalog, tx), id, now)
+    })
     producer.ringer.nudge()
     response.json({ uuid: id, state: 'QUEUED' })
+  }
+}
+
+/** Who has the link may be anybody: what is recorded is whose link it was, and from where it was used. What is refused changes nothing. */
+function changeEntry(
+  { id, backup, madeBy: maker }: Upload,
+  path: string,
+  request: Request,
+  response: Response,
+  at: Date,
+): AuditEntry {
+  return {
+    at,
+    actor:
+      maker.token === null
+        ? null
+        : { tokenId: maker.token, name: maker.name ?? '', organisationId: maker.organisation },
+    ...originOfRequest(request, response),
+    action: `${request.method} ${path}`,
+    targets: [id, backup],
+    status: 200,
+    code: null,
+    changes: {},
   }
 }
 

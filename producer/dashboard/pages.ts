@@ -7,6 +7,7 @@ import { actorOf, login, loginEntry, originOfRequest, peekActor } from '../auth.
 import { BOARD_PATH, boardRouter } from '../board.ts'
 import type { FailedLogins } from '../failed-logins.ts'
 import type { Producer } from '../producer.ts'
+import type { RateLimits } from '../rate-limits.ts'
 import { refuseMethod } from '../routes.ts'
 import { closeSession, openSession, readSession, requireSameOrigin } from '../session.ts'
 import { renderBackups } from './backups-page.ts'
@@ -16,7 +17,7 @@ import { STYLE } from './style.ts'
 const SHOWN_BACKUPS = 50
 
 /** What people see in a browser: the login, the latest backups, and Bull Board. A session takes the place of the token. */
-export function pagesRouter(producer: Producer, failedLogins: FailedLogins): Router {
+export function pagesRouter(producer: Producer, failedLogins: FailedLogins, limits: RateLimits): Router {
   const router = Router()
   router.route('/assets/coffer.css').get((_request, response) => void response.type('css').send(STYLE))
   router.use(['/login', '/logout', BOARD_PATH, '/'].map(exactly), requireSameOrigin, readSession(producer))
@@ -36,7 +37,7 @@ export function pagesRouter(producer: Producer, failedLogins: FailedLogins): Rou
     .route('/')
     .get(requireLogin, showBackups(producer))
     .all(refuseMethod(['GET']))
-  router.use(BOARD_PATH, requireLogin, auditBoard(producer), boardRouter(producer.queues))
+  router.use(BOARD_PATH, requireLogin, countRequest(limits), auditBoard(producer), boardRouter(producer.queues))
   return router
 }
 
@@ -67,6 +68,13 @@ const requireLogin: RequestHandler = (request, response, next) => {
   else if (request.method === 'GET' && request.accepts(['json', 'html']) === 'html') response.redirect(303, '/login')
   else throw new CofferError('UNAUTHENTICATED', `${request.originalUrl.split('?')[0] ?? ''} needs a login at /login`)
 }
+
+const countRequest =
+  (limits: RateLimits): RequestHandler =>
+  (request, _response, next) => {
+    limits.countRequest(actorOf(request))
+    next()
+  }
 
 function showBackups({ catalog, clock }: Producer): RequestHandler {
   return async (request, response) => {

@@ -206,6 +206,16 @@ export function revokeDownload(catalog: Catalog, id: string, scope: Scope, now: 
   })
 }
 
+/** The same for all downloads of a token. */
+export async function revokeDownloadsOf(tx: Db, tokenId: string, now: Date): Promise<void> {
+  const revoked = await tx.query<{ id: string }>(
+    'UPDATE downloads SET expires_at = $2 WHERE created_by = $1 AND expires_at > $2 RETURNING id',
+    [tokenId, now],
+  )
+  const owners = revoked.map(({ id }) => `download ${id}`)
+  await tx.query(`DELETE FROM leases WHERE kind = 'read' AND owner = ANY($1::text[])`, [owners])
+}
+
 export async function getDownloadItem(db: Db, id: string, scope: Scope): Promise<DownloadItem> {
   const [row] = isUuid(id)
     ? await db.query<DownloadItem>(`${ITEM} WHERE d.id = $2 AND ($1::uuid IS NULL OR a.organisation_id = $1)`, [

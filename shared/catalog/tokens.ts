@@ -2,7 +2,9 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { CofferError } from '../errors.ts'
 import { countUpTo } from './counting.ts'
 import type { Catalog, Db } from './database.ts'
+import { revokeDownloadsOf } from './downloads.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
+import { expireUploadsOf } from './uploads.ts'
 
 export const ROLES = ['viewer', 'operator', 'admin'] as const
 export type Role = (typeof ROLES)[number]
@@ -101,7 +103,10 @@ export async function createToken(db: Db, input: NewToken): Promise<TokenView & 
   return { ...(await getToken(db, id, { organisationId: input.organisationId })), token }
 }
 
-/** It works no more from the next request on. May run twice. @throws NOT_FOUND, CONFLICT (nobody else could administer the installation) */
+/**
+ * It works no more from the next request on, nor do the links that it has made. May run twice.
+ * @throws NOT_FOUND, CONFLICT (nobody else could administer the installation)
+ */
 export function revokeToken(catalog: Catalog, id: string, scope: Scope, now: Date): Promise<void> {
   return catalog.transaction(async (tx) => {
     // Two admins who revoke each other at the same time would leave none.
@@ -109,6 +114,8 @@ export function revokeToken(catalog: Catalog, id: string, scope: Scope, now: Dat
     const token = await getToken(tx, id, scope)
     if (token.organisation === null && token.role === 'admin') await requireOtherAdmin(tx, token, now)
     await tx.query('UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL', [id, now])
+    await revokeDownloadsOf(tx, id, now)
+    await expireUploadsOf(tx, id, now)
   })
 }
 

@@ -15,6 +15,8 @@ export interface NewUpload extends Omit<NewBackup, 'trigger' | 'occurrence' | 's
   /** The most that may be sent for each. */
   maxBytes: number
   lifeSeconds: number
+  /** The id of a token: whose links they are. */
+  createdBy: string
 }
 
 export interface CreatedUpload {
@@ -36,13 +38,13 @@ export function createUpload(catalog: Catalog, input: NewUpload): Promise<Create
     const expiresAt = new Date(input.now.getTime() + input.lifeSeconds * 1000)
     const parts = await tx.query<{ id: string; serviceInstance: string }>(
       `WITH made AS (
-         INSERT INTO uploads (service_instance_backup_id, store_id, max_bytes, expires_at)
-         SELECT s.id, coalesce(e.store_id, (SELECT d.id FROM stores d WHERE d.is_default)), $2, $3
+         INSERT INTO uploads (service_instance_backup_id, store_id, max_bytes, expires_at, created_by)
+         SELECT s.id, coalesce(e.store_id, (SELECT d.id FROM stores d WHERE d.is_default)), $2, $3, $4
            FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id JOIN environments e ON e.id = b.environment_id
           WHERE b.id = $1 RETURNING service_instance_backup_id)
        SELECT s.id, s.service_instance_id AS "serviceInstance"
          FROM made JOIN service_instance_backups s ON s.id = made.service_instance_backup_id`,
-      [backup, input.maxBytes, expiresAt],
+      [backup, input.maxBytes, expiresAt, input.createdBy],
     )
     return { backup, expiresAt, parts }
   })
@@ -54,6 +56,9 @@ export interface Upload {
   store: string
   maxBytes: number
   record: ArtifactRecord | null
+  backup: string
+  /** Whose link it is. */
+  madeBy: { token: string | null; name: string | null; organisation: string }
 }
 
 interface UploadRow extends Upload {
@@ -67,30 +72,69 @@ export async function openUpload(db: Db, id: string, now: Date): Promise<Upload>
   const [row] = isUuid(id)
     ? await db.query<UploadRow>(
         `SELECT s.id, si.type AS "serviceType", u.store_id AS store, u.max_bytes AS "maxBytes", u.record, s.state,
-                u.expires_at AS "expiresAt", u.finished_at AS "finishedAt"
+                u.expires_at AS "expiresAt", u.finished_at AS "finishedAt", s.backup_id AS backup,
+                jsonb_build_object('token', u.created_by, 'name', t.name, 'organisation', a.organisation_id) AS "madeBy"
            FROM uploads u JOIN service_instance_backups s ON s.id = u.service_instance_backup_id
-           JOIN service_instances si ON si.id = s.service_instance_id WHERE s.id = $1`,
+           JOIN service_instances si ON si.id = s.service_instance_id
+           JOIN environments e ON e.id = si.environment_id JOIN applications a ON a.id = e.application_id
+           LEFT JOIN tokens t ON t.id = u.created_by WHERE s.id = $1`,
         [id],
       )
     : []
   if (!row) throw new CofferError('NOT_FOUND', `there is no upload ${id}`)
-  if (row.finishedAt !== null || row.state !== 'QUEUED')
-    throw new CofferError('CONFLICT', `upload ${id} takes nothing any more: it was finished, cancelled or has expired`)
+  if (row.finishedAt !== null || row.state !== 'QUEUED') throw takesNothing(id)
   if (row.expiresAt <= now)
     throw new CofferError('LINK_EXPIRED', `upload ${id} expired at ${row.expiresAt.toISOString()}`)
   return row
 }
 
-/** Keeps the upload from expiring, and what is being written from being swept, for so many seconds more. */
-export async function holdUpload(db: Db, id: string, seconds: number): Promise<void> {
-  await db.query(
-    'UPDATE uploads SET writing_until = now() + make_interval(secs => $2) WHERE service_instance_backup_id = $1',
-    [id, seconds],
-  )
+/** What is being written: the key of its staged object, and for how long it is believed to go on without being renewed. */
+export interface UploadHold {
+  id: string
+  key: string
+  seconds: number
 }
 
 /**
- * What was sent last is what counts; it may be finished at least so many seconds from now.
+ * Lets this one write and no other, and keeps the upload from expiring, and what is being written from being swept, for so many seconds.
+ * @throws CONFLICT while another writes, or when it has ended meanwhile
+ */
+export async function holdUpload(db: Db, { id, key, seconds }: UploadHold, now: Date): Promise<void> {
+  const held = await db.query(
+    `UPDATE uploads SET writing_key = $2, writing_until = now() + make_interval(secs => $3)
+      WHERE service_instance_backup_id = $1 AND coalesce(writing_until < now(), true) AND expires_at > $4 RETURNING 1`,
+    [id, key, seconds, now],
+  )
+  if (held.length > 0) return
+  throw new CofferError('CONFLICT', `upload ${id} is being sent already`, {
+    remedy: 'wait until the other has sent its bytes, or a minute after it has died, then send them again',
+  })
+}
+
+/** The same for so many seconds more. @throws CONFLICT when it was finished, cancelled, has expired, or another writes now */
+export async function renewUpload(db: Db, { id, key, seconds }: UploadHold): Promise<void> {
+  const held = await db.query(
+    `UPDATE uploads u SET writing_until = now() + make_interval(secs => $3) FROM service_instance_backups s
+      WHERE u.service_instance_backup_id = $1 AND u.writing_key = $2 AND u.finished_at IS NULL
+        AND s.id = u.service_instance_backup_id AND s.state = 'QUEUED' RETURNING 1`,
+    [id, key, seconds],
+  )
+  if (held.length === 0) throw takesNothing(id)
+}
+
+/** Lets the next one write. */
+export async function releaseUpload(db: Db, { id, key }: UploadHold): Promise<void> {
+  await db.query(
+    `UPDATE uploads SET writing_key = NULL, writing_until = NULL WHERE service_instance_backup_id = $1 AND writing_key = $2`,
+    [id, key],
+  )
+}
+
+const takesNothing = (id: string) =>
+  new CofferError('CONFLICT', `upload ${id} takes nothing any more: it was finished, cancelled or has expired`)
+
+/**
+ * What was sent last is what counts, if it was held to the end; it may be finished at least so many seconds from now.
  * @returns the key of what it replaces, to be deleted. @throws as openUpload
  */
 export function recordReceived(
@@ -103,10 +147,12 @@ export function recordReceived(
     await lockParent(tx, id)
     // Not the time: what began in time has come whole.
     const { record: replaced } = await openUpload(tx, id, new Date(0))
-    await tx.query(
-      `UPDATE uploads SET record = $2, received_at = $3, expires_at = greatest(expires_at, $4) WHERE service_instance_backup_id = $1`,
-      [id, JSON.stringify(record), now, new Date(now.getTime() + graceSeconds * 1000)],
+    const held = await tx.query(
+      `UPDATE uploads SET record = $2, received_at = $3, expires_at = greatest(expires_at, $4), writing_key = NULL, writing_until = NULL
+        WHERE service_instance_backup_id = $1 AND writing_key = $5 RETURNING 1`,
+      [id, JSON.stringify(record), now, new Date(now.getTime() + graceSeconds * 1000), record.key],
     )
+    if (held.length === 0) throw takesNothing(id)
     return replaced?.key ?? null
   })
 }
@@ -156,4 +202,13 @@ export async function endExpiredUploads(catalog: Catalog, error: RunError, now: 
       if (still) await failQueued(tx, id, error, now)
     })
   return found.length
+}
+
+/** Of a token that was revoked: they end as those do that have expired, and whoever is sending to them is let go. */
+export async function expireUploadsOf(tx: Db, tokenId: string, now: Date): Promise<void> {
+  await tx.query(
+    `UPDATE uploads SET expires_at = least(expires_at, $2), writing_key = NULL, writing_until = NULL
+      WHERE created_by = $1 AND finished_at IS NULL`,
+    [tokenId, now],
+  )
 }

@@ -14,6 +14,14 @@ export function parseAddress(text: string): Address | null {
   return carried(groups) ?? { address: new URL(`http://[${text}]`).hostname.slice(1, -1), family: 6 }
 }
 
+/** What one client may have all of: an IPv4 address, or the /64 of an IPv6 one. Other text is given back as it is. */
+export function networkOf(text: string): string {
+  const parsed = parseAddress(text.replace(/%.*$/, ''))
+  if (!parsed || parsed.family === 4) return parsed?.address ?? text
+  const groups = groupsOf(parsed.address).slice(0, 4)
+  return `${groups.map((group) => group.toString(16)).join(':')}::/64`
+}
+
 /** The IPv4 address that IPv4-mapped (::ffff:0:0/96) and NAT64 (64:ff9b::/96) ones lead to. */
 function carried(groups: readonly number[]): Address | null {
   const head = groups.slice(0, 6).map((group) => group.toString(16))

@@ -72,7 +72,7 @@ describe('the token', () => {
   test('of the local up is not sent to another address', async () => {
     const checkout = await checkoutWith(LOCAL)
     const call = () => find({ env: { COFFER_URL: 'http://127.0.0.1:8201' }, checkout, cwd: checkout })
-    expect(call).toThrow(wrong('CONFIG_INVALID', /COFFER_TOKEN is not set/))
+    expect(call).toThrow(wrong('CONFIG_INVALID', /COFFER_TOKEN is not set for it/))
   })
 
   test('of the local up is used where COFFER_URL says the same address', async () => {
@@ -95,6 +95,32 @@ describe('the token', () => {
     expect(() => find({ env: {}, checkout, cwd: checkout })).toThrow(
       wrong('CONFIG_INVALID', /admin-token does not exist/),
     )
+  })
+})
+
+describe('COFFER_TOKEN', () => {
+  const COFFER_TOKEN = 'given'
+
+  test('goes to a local up that the user has chosen: by COFFER_DATA_DIR, or by the checkout of the command', async () => {
+    const [checkout, empty] = [await checkoutWith(LOCAL), await temporaryFolder()]
+    const chosen = [
+      find({ env: { COFFER_TOKEN }, checkout, cwd: '/' }),
+      find({ env: { COFFER_TOKEN }, checkout, cwd: checkout }),
+      find({ env: { COFFER_TOKEN, COFFER_DATA_DIR: join(checkout, '.coffer') }, checkout: empty, cwd: '/' }),
+    ]
+    for (const found of chosen) expect(found).toMatchObject({ token: 'given', tokenFrom: 'COFFER_TOKEN' })
+    for (const { remark } of chosen) expect(remark).toBeUndefined()
+  })
+
+  test('does not go to what a foreign folder names', async () => {
+    const [checkout, cwd] = [await temporaryFolder(), await checkoutWith(LOCAL)]
+    expect(find({ env: { COFFER_TOKEN }, checkout, cwd })).toMatchObject({
+      urlFrom: join(cwd, '.coffer/run.json'),
+      token: 'local-token',
+      remark: expect.stringMatching(/^COFFER_TOKEN is ignored/) as string,
+    })
+    const bare = await checkoutWith({ 'run.json': LOCAL['run.json'] })
+    expect(() => find({ env: { COFFER_TOKEN }, checkout, cwd: bare })).toThrow(wrong('CONFIG_INVALID', /no token for/))
   })
 })
 
@@ -127,7 +153,14 @@ describe('a login', () => {
     expect(at({ COFFER_URL: 'https://coffer.example' }).token).toBe('kept')
     expect(() => at({ COFFER_URL: 'https://coffer.example:444' })).toThrow(wrong('CONFIG_INVALID', /no token for/))
     expect(() => at({ COFFER_URL: 'https://coffer.example/other' })).toThrow(wrong('CONFIG_INVALID', /no token for/))
-    expect(at({ COFFER_TOKEN: 'given' })).toMatchObject({ url: new URL(REMOTE), token: 'given' })
+    expect(at({ COFFER_TOKEN: 'given' })).toEqual({
+      url: new URL(REMOTE),
+      urlFrom: loginsFile,
+      token: 'kept',
+      tokenFrom: loginsFile,
+      remark: expect.stringMatching(/^COFFER_TOKEN is ignored/) as string,
+    })
+    expect(at({ COFFER_URL: REMOTE, COFFER_TOKEN: 'given' }).token).toBe('given')
   })
 
   test('whose file is damaged is named, and one that is only kept leads nowhere', async () => {

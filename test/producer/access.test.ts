@@ -1,11 +1,14 @@
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createFailedLogins } from '../../producer/failed-logins.ts'
 import { insideTransaction } from '../../shared/catalog/database.ts'
 import { hashToken, revokeToken, seedAdminToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
+import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { until } from '../support/until.ts'
 import { expectProblem } from './problems.ts'
+import { seal } from './sealed.ts'
 import { name } from './tenant.ts'
 
 let producer: TestProducer
@@ -97,6 +100,30 @@ test('a revoked token is refused from the next request on, and so is the session
   const listed = await producer.ask('GET', '/apps/v3/tokens/', { token: admin })
   expect(listed.text).not.toContain(uuid)
   expect((await producer.ask('GET', `/apps/v3/tokens/${uuid}/`)).body['revoked_at']).toEqual(expect.any(String))
+})
+
+test('a token that is revoked takes its download links with it, and no others', async () => {
+  const { recipient } = await generateIdentity()
+  const { backup } = await seal(producer, recipient, { dump: Buffer.from('bytes') })
+  const download = async (by: string) => {
+    const { uuid } = (await post('backup-downloads', { backup }, by)).body
+    const { results } = (await producer.ask('GET', `/apps/v3/backup-download-service-instances/?backup=${uuid}`)).body
+    const leased = () =>
+      producer.catalog.query(`SELECT 1 FROM leases WHERE kind = 'read' AND owner = $1`, [`download ${uuid}`])
+    const { stored_url: url } = results[0] as unknown as { stored_url: string }
+    return async () => [(await fetch(url)).status, (await leased()).length]
+  }
+  const { uuid, token } = await mint({ role: 'operator' })
+  const [theirs, ours] = [await download(token), await download(producer.place.adminToken)]
+  expect([await theirs(), await ours()]).toEqual([
+    [200, 1],
+    [200, 1],
+  ])
+  await producer.ask('DELETE', `/apps/v3/tokens/${uuid}/`)
+  expect([await theirs(), await ours()]).toEqual([
+    [410, 0],
+    [200, 1],
+  ])
 })
 
 test("nobody mints a token with more than the own role, scope or life, and an organisation's is for it by default", async () => {
@@ -224,6 +251,18 @@ test('after twenty wrong tokens an address waits, but tokens known to be right s
   expect(late.body).toMatchObject({ status: 429, code: 'TOO_MANY_ATTEMPTS' })
   expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
   expect((await guessed.ask('GET', '/iam/v3/me/')).status).toBe(200)
+})
+
+test('wrong tokens are counted by the /64 of an IPv6 address, which one guesser may have all of', () => {
+  const failed = createFailedLogins(() => new Date(now))
+  const unknown = hashToken('unknown')
+  for (let n = 0; n < 20; n++) failed.count(`2001:db8:1:2::${n.toString(16)}`, hashToken(`guess-${n}`))
+  const check = (address: string) => () => failed.check(address, unknown)
+  expect(check('2001:db8:1:2:ffff::1')).toThrow(/too many wrong tokens/)
+  for (const other of ['2001:db8:1:3::1', '::ffff:192.0.2.1', '192.0.2.1', '']) expect(check(other)).not.toThrow()
+  for (let n = 0; n < 20; n++) failed.count('::ffff:192.0.2.1', unknown)
+  expect(check('192.0.2.1')).toThrow(/too many wrong tokens/)
+  expect(check('::ffff:192.0.2.2')).not.toThrow()
 })
 
 test('a token has so many requests a minute, and fewer that make something, whatever others do', async () => {

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { apiRoutes } from '../../producer/app.ts'
+import { entryOf } from '../../producer/audit.ts'
 import { performer } from '../../producer/perform.ts'
 import type { Producer } from '../../producer/producer.ts'
 import type { Call, Route } from '../../producer/routes.ts'
@@ -87,25 +88,40 @@ test('no secret gets into the log: connections and fields that nobody foresaw ar
   const canary = `canary-${randomBytes(8).toString('hex')}`
   const url = `postgres://u:${canary}@127.0.0.1/shop`
   const { lines } = await recorded('POST', '/apps/v3/service-instances/', {
-    body: {
-      environment: tenant.environment,
-      type: 'DATABASE',
-      prefix: 'CANARY',
-      connection: { url },
-      [canary]: canary,
-    },
+    body: { environment: tenant.environment, type: 'DATABASE', prefix: 'CANARY', connection: { url } },
   })
   expect(lines).toMatchObject([
-    {
-      status: 422,
-      changes: { type: 'DATABASE', prefix: 'CANARY', connection: '[not shown]', [canary]: '[not shown]' },
-    },
+    { status: 201, changes: { type: 'DATABASE', prefix: 'CANARY', connection: '[not shown]' } },
   ])
   const notes = await recorded('POST', '/apps/v3/backups/', { body: { environment: tenant.environment, notes: url } })
   expect(notes.answer.status).toBe(201)
   expect(notes.lines[0]?.changes['notes']).toBe('postgres://u:[redacted]@127.0.0.1/shop')
-  const odd = await recorded('POST', '/apps/v3/backups/', { body: { notes: 'a\0b', slug: 'x'.repeat(5000) } })
-  expect(odd.lines).toMatchObject([{ status: 422, changes: { notes: 'ab', slug: '[too long]' } }])
+  const odd = entry({ notes: 'a\0b', slug: 'x'.repeat(5000), [canary]: canary }, { reply: { status: 201 } })
+  expect(odd.changes).toEqual({ notes: 'ab', slug: '[too long]', [canary]: '[not shown]' })
+})
+
+const entry = (body: unknown, result: Parameters<typeof entryOf>[3]) => {
+  const actor = { tokenId: randomUUID(), name: 'a', role: 'admin', scope: { organisationId: null } }
+  const call = { actor, params: {}, body, address: '', requestId: '' } as unknown as Call
+  return entryOf({ method: 'POST', path: '/' } as Route, call, new Date(), result)
+}
+
+test('nobody fills the log with what is refused, and no line shows more than 4 KB of fields', async () => {
+  const { lines } = await recorded('POST', '/apps/v3/backups/', { body: { notes: 'x'.repeat(1500), typo: 1 } })
+  expect(lines).toMatchObject([{ status: 422, changes: {} }])
+  const shownNames = ['name', 'notes', 'reason', 'slug', 'prefix']
+  const large = Object.fromEntries(shownNames.map((field) => [field, 'ü'.repeat(900)]))
+  const unknown = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`${n}`.padEnd(100, 'ü'), n]))
+  for (const body of [large, unknown, { ...large, ...unknown }])
+    for (const result of ['begins', { reply: { status: 200 } }] as const) {
+      const size = Buffer.byteLength(JSON.stringify(entry(body, result).changes))
+      expect(size).toBeGreaterThan(3_000)
+      expect(size).toBeLessThanOrEqual(4_096)
+    }
+  expect(entry(large, 'begins').changes).toMatchObject({
+    notes: expect.stringMatching(/^ü+$/) as string,
+    prefix: '[too long]',
+  })
 })
 
 test('every change of the table of routes is recorded, and reading is not', async () => {
@@ -119,7 +135,7 @@ test('every change of the table of routes is recorded, and reading is not', asyn
   const fake = { settings: {}, catalog, log, clock: systemClock, ringer: { nudge: () => undefined } }
   const answered = (routes: Route[]): Route[] =>
     routes.map((route) => ({ ...route, handle: () => Promise.resolve({ status: 200 }) }))
-  const limits = { countRequest: () => undefined, countCreation: () => undefined }
+  const limits = { countRequest: () => undefined, countCreation: () => undefined, countSinkTest: () => undefined }
   const perform = performer(fake as unknown as Producer, (given) => answered(apiRoutes(given)), limits)
   const actor = { tokenId: randomUUID(), name: 'a', role: 'admin', scope: { organisationId: null } }
   const call = { actor, params: {}, query: {}, body: {}, address: '', requestId: '' } as unknown as Call
@@ -211,6 +227,23 @@ test('what an admin does in Bull Board is recorded before and after, and so is w
       )
     })
   }
+})
+
+test('what is done in Bull Board counts against the limit of the token, and what is above it leaves no line', async () => {
+  await using limited = await startTestProducer({ env: { COFFER_REQUESTS_PER_MINUTE: '3' } })
+  const login = await limited.ask('POST', '/login', {
+    token: null,
+    body: `token=${limited.place.adminToken}`,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin: limited.url },
+  })
+  const headers = { cookie: (login.headers.get('set-cookie') ?? '').split(';')[0] ?? '', origin: limited.url }
+  const act = () => limited.ask('PUT', '/queues/api/queues/dump/obliterate', { token: null, headers })
+  for (let n = 0; n < 3; n++) expect((await act()).status).toBe(403)
+  expectProblem(await act(), 429, 'RATE_LIMITED')
+  await until(async () => {
+    const lines = await limited.catalog.query(`SELECT 1 FROM audit WHERE action LIKE 'PUT /queues/%'`)
+    return lines.length === 6
+  })
 })
 
 test('an organisation sees what its tokens did and what was done to its things, filtered and newest first', async () => {

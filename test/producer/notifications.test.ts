@@ -4,6 +4,7 @@ import { startHttpReceiver } from '../support/http-receiver.ts'
 import { startMailReceiver } from '../support/mail-receiver.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { SINK_ENV } from '../support/sinks.ts'
+import { expectProblem } from './problems.ts'
 
 const SINKS = '/apps/v3/notification-sinks/'
 
@@ -154,8 +155,36 @@ test('a mail sink is tested through the mail server of the operator', async () =
   await using mail = await startMailReceiver('secret')
   const env = { COFFER_SMTP_URL: mail.url, COFFER_MAIL_FROM: 'coffer@example.com' }
   await using mailing = await startTestProducer({ env })
-  const made = await mailing.ask('POST', SINKS, { body: { name: 'ops', type: 'email', to: ['ops@example.com'] } })
+  const made = await mailing.ask('POST', SINKS, {
+    body: { name: 'you have won', type: 'email', to: ['ops@example.com'] },
+  })
   expect(made.body).toMatchObject({ target: 'ops@example.com', format: null })
   expect((await mailing.ask('POST', `${SINKS}${made.body.uuid}/test/`, { body: {} })).status).toBe(200)
   expect(mail.mails).toMatchObject([{ from: 'coffer@example.com', to: ['ops@example.com'] }])
+  expect(JSON.stringify(mail.mails)).not.toContain('you have won')
+})
+
+test('an organisation tests its sinks five times a minute, with whatever token; another is not held up by it', async () => {
+  let time = Date.now()
+  await using receiver = await startHttpReceiver()
+  await using limited = await startTestProducer({ env: SINK_ENV, clock: () => new Date(time) })
+  const [first, second] = await Promise.all(
+    ['first', 'second'].map(async (slug) => {
+      const { uuid: organisation } = (await limited.ask('POST', '/apps/v3/organisations/', { body: { slug } })).body
+      const body = { name: 'hook', type: 'webhook', url: receiver.url, organisation }
+      const { uuid } = (await limited.ask('POST', SINKS, { body })).body
+      return { organisation, test: (token: string) => limited.ask('POST', `${SINKS}${uuid}/test/`, { token }) }
+    }),
+  )
+  if (!first || !second) throw new Error('no organisation')
+  const token = (of: typeof first) => limited.createToken('admin', of.organisation)
+  for (let n = 0; n < 5; n++) expect((await first.test(await token(first))).status).toBe(200)
+  time += 20_000
+  const refused = await first.test(await token(first))
+  expectProblem(refused, 429, 'RATE_LIMITED')
+  expect(refused.headers.get('retry-after')).toBe('40')
+  expect(receiver.received).toHaveLength(5)
+  expect((await second.test(await token(second))).status).toBe(200)
+  time += 40_000
+  expect((await first.test(await token(first))).status).toBe(200)
 })

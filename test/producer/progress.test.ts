@@ -1,9 +1,14 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
+import { EventEmitter, once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import express from 'express'
 import { expect, test } from 'vitest'
+import { setActor } from '../../producer/auth.ts'
+import { sendEvents } from '../../producer/server-events.ts'
+import { hashToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { until } from '../support/until.ts'
 import { startProcess } from '../support/worker-process.ts'
@@ -100,10 +105,88 @@ test('a producer that stops waits neither for listeners nor for connections that
   const { hostname, port } = new URL(producer.url)
   const silent = connect(Number(port), hostname)
   await once(silent, 'connect')
-  const response = await listen(producer, `/apps/v3/backups/${id}/events/`, new AbortController())
+  const [restore] = await producer.catalog.query<{ id: string }>(
+    'INSERT INTO restores (id, backup_id, created_at) VALUES (gen_random_uuid(), $1, now()) RETURNING id',
+    [id],
+  )
+  const paths = [`/apps/v3/backups/${id}/events/`, `/apps/v3/backup-restores/${restore?.id ?? ''}/events/`]
+  const responses = await Promise.all(paths.map((path) => listen(producer, path, new AbortController())))
   const begun = performance.now()
-  const [text] = await Promise.all([response.text(), once(silent, 'close'), producer[Symbol.asyncDispose]()])
-  expect(parse(text)).toMatchObject([{ event: 'progress' }])
+  const texts = Promise.all(responses.map((response) => response.text()))
+  const [sent] = await Promise.all([texts, once(silent, 'close'), producer[Symbol.asyncDispose]()])
+  for (const text of sent) expect(parse(text)).toMatchObject([{ event: 'progress' }])
   // Both would else be cut off when the time for draining is over.
   expect(performance.now() - begun).toBeLessThan(9_000)
 })
+
+test('a stream ends when its token is revoked or has expired, and others go on', async () => {
+  await using producer = await startTestProducer()
+  const id = await createBackup(producer)
+  const path = `/apps/v3/backups/${id}/events/`
+  const other = new AbortController()
+  let isOtherOver = false
+  const going = (await listen(producer, path, other))
+    .text()
+    .then(() => (isOtherOver = true))
+    .catch(() => undefined)
+  const texts = await Promise.all(
+    ['revoked_at', 'expires_at'].map(async (column) => {
+      const token = await producer.createToken('viewer')
+      const response = await listen(producer, path, new AbortController(), token)
+      await producer.catalog.query(`UPDATE tokens SET ${column} = now() WHERE sha256 = $1`, [hashToken(token)])
+      return response.text()
+    }),
+  )
+  for (const text of texts) expect(parse(text)).toMatchObject([{ event: 'progress' }])
+  expect(isOtherOver).toBe(false)
+  other.abort()
+  await going
+})
+
+test('no event is made before the client has taken those before it, and none is waited for when it is gone', async () => {
+  await using serving = await serveEvents()
+  const { asked, socket, ended } = serving
+  await until(() => Promise.resolve(asked.length > 0 && serving.isFull()))
+  const before = asked.length
+  socket.resume()
+  await until(() => Promise.resolve(asked.length > before))
+  expect(asked).not.toContain(true)
+  socket.pause()
+  await until(() => Promise.resolve(serving.isFull()))
+  socket.destroy()
+  await ended
+})
+
+/** Large events without end, to a client that reads nothing yet. `asked`: whether earlier ones still waited, for each that was made. */
+async function serveEvents() {
+  const asked: boolean[] = []
+  const closed = new EventEmitter()
+  let response: ServerResponse | null = null
+  const app = express().get('/', async (request, answer) => {
+    response = answer
+    setActor(request, { tokenId: 'of a test', name: '', role: 'viewer', scope: { organisationId: null } })
+    await sendEvents(request, answer, async function* (signal) {
+      while (!signal.aborted && asked.length < 1_000) {
+        asked.push(answer.writableNeedDrain)
+        yield await Promise.resolve({ event: 'progress', data: 'x'.repeat(1_000_000) })
+      }
+    })
+    closed.emit('ended')
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const ended = once(closed, 'ended')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').pause()
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  return {
+    asked,
+    socket,
+    ended,
+    isFull: () => response?.writableNeedDrain === true,
+    async [Symbol.asyncDispose]() {
+      socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

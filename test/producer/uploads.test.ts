@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import express from 'express'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { bodyDeadline } from '../../producer/body-deadline.ts'
 import { receiveUpload } from '../../producer/receive-upload.ts'
-import { openUpload } from '../../shared/catalog/uploads.ts'
+import { expireUploadsOf, openUpload } from '../../shared/catalog/uploads.ts'
 import { openLog } from '../../shared/log.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { sampleBytes, sha256 } from '../support/streams.ts'
@@ -18,6 +18,7 @@ import {
   services,
   stagedOf,
   startProducerOf,
+  startPut,
   type CofferProducer,
   type UploadPart,
 } from '../support/uploads.ts'
@@ -83,7 +84,7 @@ test('once it is finished, it takes nothing, and is finished once only', async (
 test('what is still being sent when it is finished counts for nothing', async () => {
   await send(part, BYTES)
   const [staged] = await stagedOf(coffer, backup)
-  const { request, answered } = startPut(2000)
+  const { request, answered } = startPut(part, 2000)
   request.write(Buffer.alloc(1000))
   await until(async () => (await Array.fromAsync(coffer.store.pendingUploads('uploads/'))).length === 1)
   expect(await finish(part)).toMatchObject({ status: 200 })
@@ -93,25 +94,9 @@ test('what is still being sent when it is finished counts for nothing', async ()
   expect(await stagedOf(coffer, backup)).toEqual([staged])
 })
 
-function startPut(length: number | null) {
-  const request = httpRequest(part.upload_parameters.url, {
-    method: 'PUT',
-    headers: length === null ? {} : { 'content-length': length },
-  })
-  const answered = once(request, 'response').then(
-    ([response]: unknown[]) => {
-      const answer = response as IncomingMessage
-      answer.resume()
-      return answer
-    },
-    () => null,
-  )
-  return { request, answered }
-}
-
 describe('a body that', () => {
   test('breaks off leaves nothing', async () => {
-    const { request, answered } = startPut(BYTES.length)
+    const { request, answered } = startPut(part, BYTES.length)
     request.write(BYTES.subarray(0, 100_000))
     await until(async () => (await Array.fromAsync(coffer.store.pendingUploads('uploads/'))).length === 1)
     request.destroy()
@@ -131,7 +116,7 @@ describe('a body that', () => {
     ['says that it is', MOST + 1],
     ['turns out to be', null],
   ])('%s too large is refused and leaves nothing', async (_how, length) => {
-    const { request, answered } = startPut(length)
+    const { request, answered } = startPut(part, length)
     request.on('error', () => undefined)
     request.write(Buffer.alloc(MOST))
     request.end(Buffer.alloc(1))
@@ -145,27 +130,60 @@ describe('a body that', () => {
   })
 
   test('moves no bytes for too long is let go', async () => {
-    const upload = await openUpload(coffer.catalog, idOf(part), new Date())
-    const server = createServer((request, response: ServerResponse) => {
-      const receiver = {
-        catalog: coffer.catalog,
-        clock: () => new Date(),
-        log: openLog('test', 'silent'),
-        openStore: () => Promise.resolve(coffer.store),
-        settings: { idleSeconds: 0.2, recipients: [] },
-      }
-      receiveUpload(receiver, upload, request).catch((error: unknown) => server.emit('ended', error, response))
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
-    socket.on('error', () => undefined).write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nshort')
-    const [error] = (await once(server, 'ended')) as [unknown]
-    expect(error).toMatchObject({ code: 'RUN_STALLED' })
-    socket.destroy()
-    server.close()
+    await using receiving = await receiveAlone({ idleSeconds: 0.2, holdSeconds: 60 })
+    expect(await receiving.ended).toMatchObject({ code: 'RUN_STALLED' })
     await expectNothing()
   })
+
+  test.each([
+    ['is cancelled', () => producer.ask('POST', `/apps/v3/backups/${backup}/cancel/`)],
+    ['expires with its token', () => coffer.catalog.transaction((tx) => expireUploadsOf(tx, madeBy, new Date()))],
+  ])('is for an upload that %s is let go when its hold would be renewed', async (_how, end) => {
+    const [row] = await coffer.catalog.query<{ id: string }>(
+      'SELECT created_by AS id FROM uploads WHERE service_instance_backup_id = $1',
+      [idOf(part)],
+    )
+    madeBy = row?.id ?? ''
+    await using receiving = await receiveAlone({ idleSeconds: 600, holdSeconds: 0.3 })
+    await until(async () => (await Array.fromAsync(coffer.store.pendingUploads('uploads/'))).length === 1)
+    await end()
+    expect(await receiving.ended).toMatchObject({ code: 'CONFLICT' })
+    await until(async () => (await objectsOf(coffer, backup)).length === 0)
+  })
 })
+
+let madeBy = ''
+
+/** Receives a body that stops in its middle, by a server without the deadlines of the producer. */
+async function receiveAlone({ idleSeconds, holdSeconds }: { idleSeconds: number; holdSeconds: number }) {
+  const upload = await openUpload(coffer.catalog, idOf(part), new Date())
+  const line = { at: new Date(), actor: null, address: '', action: 'test', targets: [], status: 200, code: null }
+  const receiver = {
+    catalog: coffer.catalog,
+    clock: () => new Date(),
+    log: openLog('test', 'silent'),
+    openStore: () => Promise.resolve(coffer.store),
+    settings: { idleSeconds, recipients: [] },
+  }
+  const server = createServer((request) => {
+    receiveUpload(receiver, upload, request, { ...line, changes: {}, requestId: '' }, holdSeconds).then(
+      () => server.emit('ended', null),
+      (error: unknown) => server.emit('ended', error),
+    )
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const ended = once(server, 'ended').then(([error]: unknown[]) => error)
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => undefined).write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nshort')
+  return {
+    ended,
+    [Symbol.asyncDispose]: async () => {
+      socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
 
 describe('a link', () => {
   test('that was altered, is for the other purpose, or of another upload gives nothing', async () => {

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { expect } from 'vitest'
 import { systemClock, type Clock } from '../../shared/clock.ts'
 import { loadProducerConfig } from '../../shared/config.ts'
@@ -55,6 +57,23 @@ export async function send(
 ): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(part.upload_parameters.url, { method: part.upload_parameters.http_method, body: bytes })
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+/** The beginning of a body: the caller writes and ends it. */
+export function startPut(part: UploadPart, length: number | null) {
+  const request = httpRequest(part.upload_parameters.url, {
+    method: 'PUT',
+    headers: length === null ? {} : { 'content-length': length },
+  })
+  const answered = once(request, 'response').then(
+    ([response]: unknown[]) => {
+      const answer = response as IncomingMessage
+      answer.resume()
+      return answer
+    },
+    () => null,
+  )
+  return { request, answered }
 }
 
 export async function finish(part: UploadPart): Promise<{ status: number; body: Record<string, unknown> }> {
