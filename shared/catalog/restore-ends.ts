@@ -33,6 +33,16 @@ export async function endRestore(catalog: Catalog, fence: RestoreFence, end: Res
   })
 }
 
+/** The restores into a service instance that have ended for good, newest first: what they left by which to tell how may go. */
+export async function listEndedRestores(db: Db, serviceInstanceId: string): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(
+    `SELECT id FROM service_instance_restores
+      WHERE service_instance_id = $1 AND success IS NOT NULL AND NOT may_have_leftovers ORDER BY ended_at DESC LIMIT 100`,
+    [serviceInstanceId],
+  )
+  return rows.map(({ id }) => id)
+}
+
 /** How a `confirm` or `undo` ends. `kept`: the old state lies there still, so that it can be asked for again. */
 export interface SettlementEnd {
   error: RunError | null

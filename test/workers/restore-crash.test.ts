@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { settleRestore } from '../../shared/catalog/restore-requests.ts'
 import { processRestore } from '../../workers/restore/process-restore.ts'
@@ -44,7 +45,35 @@ describe('F37 the worker of a restore over living media is killed', () => {
 
     expect(part).toMatchObject({ success: 'SUCCESS', errors: [{ code: 'RUN_ABANDONED', attempt: 1 }] })
     expect(seen(media.path)).toEqual(media.before)
-    expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
+    await until(async () => (await readdir(`${coffer.folder}/media`)).length === 1)
+  })
+
+  test('when all is in: what users have written since stays, and the restore ends', async () => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const media = await changedMedia(coffer)
+    const doomed = await coffer.worker({ killAt: 'restore-done' })
+    const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+    await doomed.ended
+    await writeFile(`${media.path}/written since`, 'by a user')
+
+    await coffer.worker()
+    expect(await endOfPart(coffer, id)).toMatchObject({ success: 'SUCCESS', report: { recovered: true } })
+    expect(await readFile(`${media.path}/written since`, 'utf8')).toBe('by a user')
+  })
+
+  test('when its end is on record: the next restore into the folder removes the mark that was left', async () => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const media = await changedMedia(coffer)
+    const doomed = await coffer.worker({ killAt: 'restore-ended' })
+    const { uuid } = await partOf(coffer, await startRestore(coffer, media.backupId, { safetyBackup: false }))
+    await doomed.ended
+    const mark = `.coffer-restore-${uuid}`
+    expect(await readdir(`${coffer.folder}/media`)).toEqual([mark, 'shop'])
+    expect(await readdir(`${coffer.folder}/media/${mark}`)).toEqual(['done'])
+
+    await coffer.worker()
+    await startRestore(coffer, media.backupId, { safetyBackup: false })
+    await until(async () => isDeepStrictEqual(await readdir(`${coffer.folder}/media`), ['shop']))
   })
 })
 

@@ -83,6 +83,7 @@ async function recoverAndFinish(id: string, living: unknown, expected: 'as-befor
     await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
   }
   await databaseRestorer.confirm(part)
+  await databaseRestorer.forget(part, [id])
   expect(normalized(await stateOf(target.url))).toEqual(normalized(await stateOf(source.url)))
   expect(await leftovers(id)).toEqual([])
 }

@@ -16,6 +16,7 @@ export interface OpenTarget {
   requireKey(): Promise<void>
   preflight(life: Life): Promise<Preflight>
   recover(life: Life): Promise<'as-before' | 'restored'>
+  forget(ended: readonly string[]): Promise<void>
   restore(life: Life, preflight: Preflight): Promise<Record<string, unknown>>
   confirm(life: Life): Promise<void>
   undo(life: Life): Promise<void>
@@ -56,6 +57,7 @@ function tie<Of extends Contents>(
     requireKey: () => requireIdentityFor(recipients, part.identities),
     preflight: (life) => restorer.preflight({ ...part, life }),
     recover: (life) => restorer.recover({ ...part, life }),
+    forget: (ended) => restorer.forget(part, ended),
     restore: (life, preflight) => restorer.restore({ ...part, life }, preflight),
     confirm: (life) => restorer.confirm({ ...part, life }),
     undo: (life) => restorer.undo({ ...part, life }),

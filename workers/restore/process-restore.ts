@@ -48,7 +48,7 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   const { catalog, config, clock } = context
   const target = await openTarget(context, restore)
   if (restore.mayHaveLeftovers && (await target.recover(life)) === 'restored')
-    return endRestored(context, restore, null)
+    return endRestored(context, restore, target, null)
   requireWanted(restore)
   await target.requireKey()
 
@@ -79,6 +79,7 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   return endRestored(
     context,
     { ...restore, preflight },
+    target,
     {
       ...report,
       safety_backup: protection.how,
