@@ -38,7 +38,11 @@ export async function endRestored(
 }
 
 /** Only what the catalog knows; where that is not possible now, it is done after a later restore into the same target. */
-async function forgetEnded({ catalog, log }: WorkerContext, restore: ClaimedRestore, target: OpenTarget): Promise<void> {
+async function forgetEnded(
+  { catalog, log }: WorkerContext,
+  restore: ClaimedRestore,
+  target: OpenTarget,
+): Promise<void> {
   reached('restore-ended', { restore: restore.id })
   try {
     await target.forget(await listEndedRestores(catalog, restore.target.id))
