@@ -136,6 +136,7 @@ describe('F37 a restore in place that is killed', () => {
   })
 
   test('by a role that does not own the database is known by its mark until that is forgotten; no dump shows it', async () => {
+    await query(target.url, `ALTER SCHEMA public OWNER TO ${target.user}`)
     await query(
       source.url,
       `ALTER DATABASE ${target.name} OWNER TO current_user`,
