@@ -14,6 +14,7 @@ export type Step =
   | 'before-restore-commit'
   | 'upload-received'
   | 'restore-done'
+  | 'restore-ended'
   | 'drill-restored'
   | MediaStep
   | 'restore-committed'

@@ -1,4 +1,5 @@
 import type { Clock } from '../shared/clock.ts'
+import type { WorkerConfig } from '../shared/config.ts'
 import { CofferError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { RunProgress } from '../shared/catalog/service-instance-backups.ts'
@@ -31,6 +32,12 @@ export interface Life {
   readonly isSealing: boolean
   end(): Promise<void>
 }
+
+/** A backup that took long to take may take as long to read, and its indexes even longer to build. */
+export const deadlineToRead = (
+  { COFFER_DEADLINE_SECONDS: least }: Pick<WorkerConfig, 'COFFER_DEADLINE_SECONDS'>,
+  backupSeconds: number,
+): number => Math.max(least, 5 * backupSeconds)
 
 const BEAT_MS = 2_000
 

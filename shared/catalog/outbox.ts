@@ -87,6 +87,12 @@ export async function deliverBells(
   return { rung, more: rung === BATCH }
 }
 
+/**
+ * The condition that restore `r` keeps backups from its target: it writes into it, or a worker died while it did, and the next has not yet
+ * made it whole.
+ */
+export const HOLDS_TARGET = `(r.state = 'RUNNING' OR (r.state = 'QUEUED' AND r.action = 'restore' AND r.may_have_leftovers))`
+
 /** Writes doorbells again for backups that are due, whose bell may have been lost with Redis: the oldest of each service instance. Returns how many. */
 export async function ringBackupsDue(catalog: Catalog): Promise<number> {
   return catalog.transaction(async (tx) => {
@@ -96,7 +102,7 @@ export async function ringBackupsDue(catalog: Catalog): Promise<number> {
           AND NOT EXISTS (SELECT 1 FROM service_instance_backups o
                            WHERE o.service_instance_id = s.service_instance_id AND o.state IN ('RUNNING', 'SEALING'))
           AND NOT EXISTS (SELECT 1 FROM service_instance_restores r
-                           WHERE r.service_instance_id = s.service_instance_id AND r.state = 'RUNNING')
+                           WHERE r.service_instance_id = s.service_instance_id AND ${HOLDS_TARGET})
           AND NOT EXISTS (SELECT 1 FROM outbox WHERE job_id = s.id || '-' || s.attempt + 1)
         ORDER BY s.service_instance_id, s.queued_at LIMIT 1000`,
     )

@@ -2,13 +2,14 @@ import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceBackups, ringServiceInstanceRestores } from './outbox.ts'
 
 /**
- * The condition that restore `r` may be claimed: no other restore and no backup of its target is under way, none that has its safety
- * backup already waits to go on, and its own safety backup has ended.
+ * The condition that restore `r` may be claimed: no other restore and no backup of its target is under way, none waits that has its safety
+ * backup already or may have left the target half restored (unless `r` itself is that one), and its own safety backup has ended.
  */
 export const IS_READY = `(r.state = 'QUEUED'
   AND NOT EXISTS (SELECT 1 FROM service_instance_restores o
                    WHERE o.service_instance_id = r.service_instance_id AND o.id <> r.id
-                     AND (o.state = 'RUNNING' OR (o.state = 'QUEUED' AND o.action = 'restore' AND o.safety_backup_id IS NOT NULL)))
+                     AND (o.state = 'RUNNING' OR (NOT r.may_have_leftovers AND o.state = 'QUEUED' AND o.action = 'restore'
+                                                  AND (o.safety_backup_id IS NOT NULL OR o.may_have_leftovers))))
   AND NOT EXISTS (SELECT 1 FROM service_instance_backups s
                    WHERE s.service_instance_id = r.service_instance_id AND s.state IN ('RUNNING', 'SEALING'))
   AND NOT EXISTS (SELECT 1 FROM backups b WHERE b.id = r.safety_backup_id AND b.success IS NULL AND r.action = 'restore'))`

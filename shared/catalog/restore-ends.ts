@@ -3,6 +3,7 @@ import type { Catalog, Db } from './database.ts'
 import { ringServiceInstanceRestores } from './outbox.ts'
 import { ringAfterRestore } from './restore-bells.ts'
 import { fenceOf, IS_MINE, type RestoreFence } from './restore-runs.ts'
+import { raiseUnfinished } from './restore-unfinished.ts'
 import type { RunError } from './service-instance-backups.ts'
 
 export interface RestoreEnd {
@@ -11,6 +12,8 @@ export interface RestoreEnd {
   error: RunError | null
   /** The old state lies beside the target. */
   kept: boolean
+  /** Its target may be half restored: an alert says so until somebody has made it whole. */
+  isUnfinished?: boolean
   now: Date
 }
 
@@ -18,19 +21,31 @@ const NOT_RUNNING = 'progress = NULL, owner = NULL, lease_expires_at = NULL'
 
 /** RUNNING → COMPLETED, and the whole restore with it when it was the last part. May run twice; does nothing when another has taken over. */
 export async function endRestore(catalog: Catalog, fence: RestoreFence, end: RestoreEnd): Promise<'ended' | 'fenced'> {
+  const { isUnfinished = false, now } = end
   return catalog.transaction(async (tx) => {
     await lockParent(tx, fence.id)
     const [row] = await tx.query<{ restore_id: string; target: string }>(
       `UPDATE service_instance_restores SET state = 'COMPLETED', success = $4, report = $5, errors = errors || $6::jsonb, kept = $7,
-              ended_at = $8, may_have_leftovers = false, ${NOT_RUNNING}
+              ended_at = $8, may_have_leftovers = $9, ${NOT_RUNNING}
         WHERE ${IS_MINE} AND action = 'restore' RETURNING restore_id, service_instance_id AS target`,
-      [...fenceOf(fence), end.success, json(end.report), json(listed(end.error)), end.kept, end.now],
+      [...fenceOf(fence), end.success, json(end.report), json(listed(end.error)), end.kept, now, isUnfinished],
     )
     if (!row) return 'fenced'
-    await closeRestore(tx, row.restore_id, end.now)
+    if (isUnfinished) await raiseUnfinished(tx, fence.id, now)
+    await closeRestore(tx, row.restore_id, now)
     await ringAfterRestore(tx, row.target)
     return 'ended'
   })
+}
+
+/** The restores into a service instance that have ended for good, newest first: what they left by which to tell how may go. */
+export async function listEndedRestores(db: Db, serviceInstanceId: string): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(
+    `SELECT id FROM service_instance_restores
+      WHERE service_instance_id = $1 AND success IS NOT NULL AND NOT may_have_leftovers ORDER BY ended_at DESC LIMIT 100`,
+    [serviceInstanceId],
+  )
+  return rows.map(({ id }) => id)
 }
 
 /** How a `confirm` or `undo` ends. `kept`: the old state lies there still, so that it can be asked for again. */

@@ -169,13 +169,13 @@ export function cancelRestore(catalog: Catalog, id: string, scope: Scope, now: D
       throw new CofferError('CONFLICT', `restore ${id} can't be cancelled any more: it is ${restore.success ?? 'over'}`)
     const cancelled = await tx.query<{ id: string; target: string; safety_backup_id: string | null }>(
       `UPDATE service_instance_restores SET state = 'COMPLETED', success = 'CANCELLED', ended_at = $2
-        WHERE restore_id = $1 AND state = 'QUEUED' AND NOT may_have_leftovers
+        WHERE restore_id = $1 AND state = 'QUEUED' AND action = 'restore' AND NOT may_have_leftovers
        RETURNING id, service_instance_id AS target, safety_backup_id`,
       [id, now],
     )
     await tx.query(
       `UPDATE service_instance_restores SET cancel_requested_at = coalesce(cancel_requested_at, $2)
-        WHERE restore_id = $1 AND state <> 'COMPLETED'`,
+        WHERE restore_id = $1 AND state <> 'COMPLETED' AND action = 'restore'`,
       [id, now],
     )
     for (const part of cancelled) {

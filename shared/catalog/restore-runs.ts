@@ -44,6 +44,8 @@ export interface ClaimedRestore {
   /** The manifest's own text, as it was sealed. */
   manifest: string
   artifacts: ArtifactRecord[]
+  /** How long the backup took. */
+  backupSeconds: number
 }
 
 /** The backup of the target that was taken before the restore. `failure`: of its last attempt. */
@@ -71,6 +73,7 @@ const CLAIM = `
            progress = NULL, lease_expires_at = now() + make_interval(secs => $4)
      WHERE id = $1 RETURNING *)
   SELECT c.id, c.restore_id AS "restoreId", c.action, c.attempt, c.owner, c.tries_left AS "triesLeft", c.selection, c.preflight,
+         coalesce(extract(epoch FROM s.ended_at - s.started_at), 0)::float AS "backupSeconds",
          c.cancel_requested_at IS NOT NULL AS "cancelRequested", c.may_have_leftovers AS "mayHaveLeftovers", st.url AS "storeUrl", s.manifest,
          r.confirm IS NOT NULL AS "isConfirmed", r.safety_backup AS "wantsSafetyBackup", si.connection,
          jsonb_build_object('id', si.id, 'environmentId', e.id, 'egress', si.egress, 'mediaBounds', ${MEDIA_BOUNDS}, 'name', a.slug || '/' || e.slug,
@@ -168,7 +171,8 @@ export async function recordOf(
 }
 
 /**
- * RUNNING → QUEUED until a backup of the target, and of it alone, has ended, which is created here. Costs no try.
+ * RUNNING → QUEUED until a backup of the target, and of it alone, has ended, which is created here. Costs no try. The caller knows that no
+ * attempt has left anything in the target: it is open to the backup.
  * @returns its id
  * @throws RUN_FENCED, RUN_CANCELLED, NOT_FOUND (the target's environment is deleted)
  */
@@ -179,7 +183,8 @@ export function awaitSafetyBackup(
 ): Promise<string> {
   return catalog.transaction(async (tx) => {
     const [row] = await tx.query<{ cancelled: boolean }>(
-      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4
+      `UPDATE service_instance_restores SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL, preflight = $4,
+              may_have_leftovers = false
         WHERE ${IS_MINE} RETURNING cancel_requested_at IS NOT NULL AS cancelled`,
       [...fenceOf(restore), JSON.stringify(preflight)],
     )

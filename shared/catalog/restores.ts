@@ -76,6 +76,14 @@ const FROM = `
     JOIN environments e ON e.id = b.environment_id
     JOIN applications a ON a.id = e.application_id`
 
+/** The condition that a restore is of the organisation $1, or of any: its backup and every target. */
+const IN_SCOPE = `($1::uuid IS NULL OR (a.organisation_id = $1 AND NOT EXISTS (
+    SELECT 1 FROM service_instance_restores t
+      JOIN service_instances si ON si.id = t.service_instance_id
+      JOIN environments te ON te.id = si.environment_id
+      JOIN applications ta ON ta.id = te.application_id
+     WHERE t.restore_id = r.id AND ta.organisation_id <> $1)))`
+
 const VIEW = `
   SELECT r.id AS uuid, r.backup_id AS backup, r.notes, r.created_at, r.ended_at, r.ended_at IS NOT NULL AS finished, r.success,
          (SELECT coalesce(jsonb_agg(${PART} ORDER BY t.queued_at, t.id), '[]')
@@ -85,10 +93,7 @@ const VIEW = `
 
 export async function getRestore(db: Db, id: string, scope: Scope): Promise<RestoreView> {
   const [row] = isUuid(id)
-    ? await db.query<RestoreView>(`${VIEW} WHERE r.id = $1 AND ($2::uuid IS NULL OR a.organisation_id = $2)`, [
-        id,
-        scope.organisationId,
-      ])
+    ? await db.query<RestoreView>(`${VIEW} WHERE ${IN_SCOPE} AND r.id = $2`, [scope.organisationId, id])
     : []
   if (!row) throw new CofferError('NOT_FOUND', `there is no restore ${id}`)
   return row
@@ -99,7 +104,7 @@ export async function listRestores(
   db: Db,
   filter: { scope: Scope; backupId?: string | undefined; environmentId?: string | undefined; page: Page },
 ): Promise<{ rows: RestoreView[]; count: number }> {
-  const where = `WHERE ($1::uuid IS NULL OR a.organisation_id = $1) AND ($2::uuid IS NULL OR r.backup_id = $2)
+  const where = `WHERE ${IN_SCOPE} AND ($2::uuid IS NULL OR r.backup_id = $2)
       AND ($3::uuid IS NULL OR b.environment_id = $3 OR EXISTS (
             SELECT 1 FROM service_instance_restores t JOIN service_instances si ON si.id = t.service_instance_id
              WHERE t.restore_id = r.id AND si.environment_id = $3))`

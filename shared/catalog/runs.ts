@@ -3,6 +3,7 @@ import type { PolicyClass, ServiceType, Trigger } from '../domain/states.ts'
 import { CofferError } from '../errors.ts'
 import { violatedConstraint, type Catalog, type Db } from './database.ts'
 import { recordBackupStarted } from './events.ts'
+import { HOLDS_TARGET } from './outbox.ts'
 import type { Egress } from './service-instances.ts'
 import { MEDIA_BOUNDS, type MediaBounds } from './media-bounds.ts'
 import type { RunProgress } from './service-instance-backups.ts'
@@ -108,7 +109,7 @@ async function isBeingRestored(tx: Db, id: string): Promise<boolean> {
     [id],
   )
   const restores = await tx.query(
-    `SELECT 1 FROM service_instance_restores WHERE service_instance_id = $1 AND state = 'RUNNING'`,
+    `SELECT 1 FROM service_instance_restores r WHERE r.service_instance_id = $1 AND ${HOLDS_TARGET}`,
     [instance?.id],
   )
   return restores.length > 0

@@ -17,11 +17,14 @@ export interface VerificationSubject {
   /** The manifest's own text, as it was sealed. */
   manifest: string
   artifacts: ArtifactRecord[]
+  /** How long it took. */
+  seconds: number
 }
 
 const SUBJECT = `
   SELECT s.id, s.backup_id AS "backupId", s.attempt, b.environment_id AS "environmentId", s.service_instance_id AS "serviceInstanceId",
          i.type AS "serviceType", i.prefix, st.url AS "storeUrl", s.key_prefix AS "keyPrefix", s.manifest,
+         coalesce(extract(epoch FROM s.ended_at - s.started_at), 0)::float AS seconds,
          coalesce((SELECT jsonb_agg(record ORDER BY kind) FROM artifacts
                     WHERE service_instance_backup_id = s.id AND attempt = s.attempt), '[]') AS artifacts
     FROM service_instance_backups s

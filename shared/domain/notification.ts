@@ -12,6 +12,7 @@ export const ALERT_KINDS = {
   'verify-overdue': ['verification overdue', 'verification no longer overdue'],
   'drill-failed': ['restore drill failed', 'restore drill passed again'],
   'drill-overdue': ['restore drill overdue', 'restore drill no longer overdue'],
+  'restore-unfinished': ['target may be half restored', 'target whole again'],
   keys: ['trouble with the keys', 'keys in order again'],
   'workers-down': ['no worker lives', 'workers live again'],
   'notify-failed': ['notifications could not be delivered', 'notifications are delivered again'],

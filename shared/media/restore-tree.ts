@@ -27,7 +27,8 @@ export interface TreeRestore<Report> {
 
 /**
  * Restores over a living folder, which itself stays what it is. Nothing in it is touched before everything is staged beside it and proven;
- * then a journal is committed to, and from there on nothing but a failing system call turns it back.
+ * then a journal is committed to, and from there on nothing but a failing system call turns it back. A mark stays by which `recoverTree`
+ * knows that it came through, until `forgetTree`.
  * @returns the report of `stage`, and what could not be tidied up
  * @throws whatever `stage` and `beforeCommit` throw, the signal's reason, CofferError RESTORE_FAILED; the folder is as it was then
  */
@@ -38,7 +39,7 @@ export async function restoreTree<Report>(
   try {
     const report = await commit(staging, options)
     await rollForward(staging)
-    return { report, leftovers: await tidyUp(staging) }
+    return { report, leftovers: await clear(staging) }
   } catch (error) {
     // The first failure is the one to tell, also when cleaning up after it fails.
     await discardUncommitted(staging).catch(() => undefined)
@@ -49,7 +50,7 @@ export async function restoreTree<Report>(
 }
 
 /**
- * Finishes what a killed restore had committed to, or removes what it had staged. May be killed and run again.
+ * Finishes what a killed restore had committed to, or removes what it had staged. May be killed and run again, with the same answer.
  * @returns what the folder holds now
  */
 export async function recoverTree(root: string, id: string): Promise<'as-before' | 'restored'> {
@@ -62,8 +63,19 @@ export async function recoverTree(root: string, id: string): Promise<'as-before'
       return 'as-before'
     }
     if (state === 'committed') await rollForward(staging)
-    await tidyUp(staging)
+    await clear(staging)
     return 'restored'
+  } finally {
+    staging.close()
+  }
+}
+
+/** Removes the mark of a restore whose end is known elsewhere. What must still be rolled forward stays. May run twice. */
+export async function forgetTree(root: string, id: string): Promise<void> {
+  const staging = await findStaging(root, id)
+  if (staging === null) return
+  try {
+    if ((await staging.state()) !== 'committed') await staging.remove()
   } finally {
     staging.close()
   }
@@ -93,9 +105,9 @@ async function commit<Report>(staging: Staging, options: TreeRestore<Report>): P
 }
 
 /** What is restored is restored, also when the old state can't be removed. */
-async function tidyUp(staging: Staging): Promise<string[]> {
+async function clear(staging: Staging): Promise<string[]> {
   try {
-    await staging.remove()
+    await staging.clear()
     return []
   } catch (error) {
     const why = error instanceof CofferError ? error.message : errnoOf(error) || String(error)

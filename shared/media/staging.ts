@@ -20,7 +20,8 @@ export type StagingState = 'filling' | 'committed' | 'done'
  * A hidden folder on the root's own file system, named after the restore, so that whoever comes after a crash finds it:
  *
  *     tree/     what will be moved in      old/   what was moved aside
- *     notes/    lists                      journal   the steps; there once they are committed to; `done` after the last of them
+ *     notes/    lists                      journal   the steps; there once they are committed to; `done` after the last of them,
+ *                                                    until somebody else knows
  */
 export class Staging {
   readonly root: string
@@ -70,8 +71,8 @@ export class Staging {
     reached('media-rolled')
   }
 
-  /** Removes it with everything in it; the mark of what it had come to goes last. May run twice. */
-  async remove(): Promise<void> {
+  /** Removes all that takes space, and leaves the mark of what it had come to. May run twice. */
+  async clear(): Promise<void> {
     // A worker that was taken for dead must not remove the staging of the one that came after it.
     if (!(await this.#isStillThere())) return
     for (const part of [this.old, this.tree, this.notes]) {
@@ -79,6 +80,12 @@ export class Staging {
       await removeTree(part)
       reached('media-removing')
     }
+  }
+
+  /** Removes it with everything in it; the mark goes last. May run twice. */
+  async remove(): Promise<void> {
+    await this.clear()
+    if (!(await this.#isStillThere())) return
     for (const file of [`${this.journal}.tmp`, this.journal, this.done]) await unlink(file).catch(ignoreMissing)
     await rmdir(this.path)
     await syncParent(this.path)

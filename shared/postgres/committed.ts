@@ -4,6 +4,9 @@ import { scratchName } from './scratch.ts'
 import { quoteIdentifier, type Session } from './session.ts'
 import type { Target } from './target.ts'
 
+/** What a dump leaves out. */
+export const MARKERS = 'coffer_restored_*'
+
 const markerName = (id: string): string => scratchName('restore', id).replace('restore', 'restored')
 
 /**
@@ -20,9 +23,13 @@ export async function isCommitted(session: Session, database: string, id: string
   return rows.length > 0 || (await lastRestore(session, database)) === id
 }
 
-/** Removes the schema, so that nothing of the restore is left among the objects of the database. May run twice. */
-export async function removeMarker(session: Session, id: string): Promise<void> {
-  await session.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(markerName(id))}`)
+/** Removes the schemas, so that nothing of these restores is left among the objects of the database. May run twice. */
+export async function removeMarkers(session: Session, ids: readonly string[]): Promise<void> {
+  const { rows } = await session.query('SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = ANY($1)', [
+    ids.map(markerName),
+  ])
+  for (const { nspname } of rows as { nspname: string }[])
+    await session.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(nspname)}`)
 }
 
 export const isMarker = (schema: string, id: string): boolean => schema === markerName(id)

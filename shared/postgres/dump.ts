@@ -1,6 +1,7 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import { CofferError } from '../errors.ts'
 import { readFromChild } from '../pipeline/child.ts'
+import { MARKERS } from './committed.ts'
 import { chooseClient, type PostgresClient } from './clients.ts'
 import type { PostgresConnection } from './connection.ts'
 import { DumpParser, type ParsedDump } from './dump-parser.ts'
@@ -75,7 +76,10 @@ async function* readDump(
   await using environment = await openClientEnvironment(connection)
   yield* readFromChild({
     program: client.pgDump,
-    args: ['--no-password', '--format=custom', '--compress=0', `--lock-wait-timeout=${lockWaitMs}`],
+    args: [
+      ...['--no-password', '--format=custom', '--compress=0'],
+      ...[`--exclude-schema=${MARKERS}`, `--lock-wait-timeout=${lockWaitMs}`],
+    ],
     env: environment.variables,
     ...(signal && { signal }),
     onFailure: (exit): CofferError => programFailure('pg_dump', exit, connection, 'DUMP_FAILED'),

@@ -2,7 +2,7 @@ import type { DumpContents } from '../domain/manifest.ts'
 import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
 import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
-import { isCommitted, isMarker, noteCommitted, removeMarker } from './committed.ts'
+import { isCommitted, isMarker, noteCommitted } from './committed.ts'
 import { compareObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences } from './compare.ts'
 import { describeConnection, type PostgresConnection } from './connection.ts'
@@ -54,7 +54,6 @@ export async function restoreInPlace(restore: RestoreInPlace): Promise<RestoreRe
     ignored: (entry) => isForeign(entry, target) || isMarker(entry.name, restore.id),
   })
   refuseDifferences([...differences, ...objects.differences], connection, expected)
-  await withSession(connection, { signal }, (session) => removeMarker(session, restore.id))
   return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }
 }
 

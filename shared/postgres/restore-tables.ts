@@ -1,6 +1,5 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
-import { removeMarker } from './committed.ts'
 import { partArchive } from './left-out.ts'
 import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
 import { refuseFindings } from './restore-into-scratch.ts'
@@ -40,7 +39,7 @@ const PLAIN_SETVAL = /^SELECT pg_catalog\.setval\('(?<sequence>(?:[^'\\]|'')+)',
  * @throws as restoreInPlace
  */
 export async function restoreTables(restore: RestoreInPlace, selection: Selection): Promise<RestoredTables> {
-  const { target, expected, signal, id } = restore
+  const { target, expected, signal } = restore
   const { chosen } = selectTables(selection, expected)
   const living = await withSession(target.connection, { signal }, (session) => readLivingTables(session, chosen))
   let created: string[] = []
@@ -50,7 +49,6 @@ export async function restoreTables(restore: RestoreInPlace, selection: Selectio
     created = made.created
     return made.plan
   })
-  await withSession(target.connection, { signal }, (session) => removeMarker(session, id))
   return { tables: chosen.length, rows: chosen.reduce((sum, { rows }) => sum + rows, 0), created }
 }
 

@@ -15,7 +15,9 @@ import { inPieces } from '../support/streams.ts'
 
 const restore = async (media: StoredMedia, options: PartOptions) => {
   const part = partOf(media, options)
-  return mediaRestorer.restore(part, await mediaRestorer.preflight(part))
+  const report = await mediaRestorer.restore(part, await mediaRestorer.preflight(part))
+  await mediaRestorer.forget(part, [part.id])
+  return report
 }
 const preflight = (media: StoredMedia, options: PartOptions) => mediaRestorer.preflight(partOf(media, options))
 

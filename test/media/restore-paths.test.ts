@@ -11,7 +11,9 @@ import { storeMedia } from '../support/stored-media.ts'
 const MIB = 1024 * 1024
 const restore = async (media: StoredMedia, options: PartOptions) => {
   const part = partOf(media, options)
-  return mediaRestorer.restore(part, await mediaRestorer.preflight(part))
+  const report = await mediaRestorer.restore(part, await mediaRestorer.preflight(part))
+  await mediaRestorer.forget(part, [part.id])
+  return report
 }
 
 const write = (root: string, files: Record<string, string>) => {

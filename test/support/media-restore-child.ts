@@ -42,4 +42,5 @@ if (process.argv[1] === self) {
   const part = partOf(media, options)
   if (verb === 'recover') writeSync(1, `${await mediaRestorer.recover(part)}\n`)
   else await mediaRestorer.restore(part, await mediaRestorer.preflight(part))
+  await mediaRestorer.forget(part, [part.id])
 }

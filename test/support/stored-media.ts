@@ -17,6 +17,7 @@ export async function storeMedia(root: string, folder: string): Promise<StoredMe
     run: { keyPrefix: 'backup/', last: null, serviceInstance: { prefix: 'DEFAULT' } },
     connection: { url: pathToFileURL(root).href },
     config: configOf(folder, [recipient]),
+    recipients: [recipient],
     clock: () => new Date(),
     life: quietLife().life,
     store,

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../shared/clock.ts'
 import { openLog } from '../../shared/log.ts'
-import { startLife, type Life, type LifeOptions } from '../../workers/life.ts'
+import { deadlineToRead, startLife, type Life, type LifeOptions } from '../../workers/life.ts'
 import { until } from '../support/until.ts'
 
 const BEATS_A_SECOND = 50
@@ -85,4 +85,10 @@ test('renewals that a catalog does not answer do not pile up', async () => {
   answer?.()
   await renewed(stuck.renewals, 2)
   answer?.()
+})
+
+test('what took a day to back up may take five to restore, and nothing has less than the deadline', () => {
+  const config = { COFFER_DEADLINE_SECONDS: 21_600 }
+  expect(deadlineToRead(config, 86_400)).toBe(5 * 86_400)
+  expect(deadlineToRead(config, 60)).toBe(21_600)
 })

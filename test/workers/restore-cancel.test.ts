@@ -1,9 +1,15 @@
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { getBackup } from '../../shared/catalog/backups.ts'
-import { cancelRestore } from '../../shared/catalog/restore-requests.ts'
+import { createApplication } from '../../shared/catalog/applications.ts'
+import { createEnvironment } from '../../shared/catalog/environments.ts'
+import { createOrganisation, defaultOrganisationId } from '../../shared/catalog/organisations.ts'
+import { cancelRestore, settleRestore } from '../../shared/catalog/restore-requests.ts'
+import { getRestore, listRestores } from '../../shared/catalog/restores.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
+import { createTestDatabase } from '../support/databases.ts'
 import {
+  backUp,
   changedMedia,
   endOfPart,
   endOfRestore,
@@ -12,6 +18,7 @@ import {
   seen,
   startRestore,
 } from '../support/restore-requests.ts'
+import { fillTable } from '../support/sample-data.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
 
 const SCOPE = { organisationId: null }
@@ -63,6 +70,77 @@ test('F9 one that runs is told to stop: nothing of it is left in the target', as
   expect(seen(media.path)).toEqual(media.after)
   expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
 })
+
+test('a cancel leaves a part alone that had succeeded and is being confirmed', async () => {
+  await using coffer = await startTestCoffer()
+  const source = await createTestDatabase()
+  await using media = { ...(await changedMedia(coffer)), [Symbol.asyncDispose]: () => source.drop() }
+  await fillTable(source.url, 3)
+  const database = await coffer.addService('DATABASE', source.url)
+  const id = await startRestore(coffer, await backUp(coffer, [database, media.serviceId]))
+  const [succeeded] = await coffer.catalog.query<{ id: string }>(
+    `UPDATE service_instance_restores SET state = 'COMPLETED', success = 'SUCCESS', kept = true, ended_at = now()
+      WHERE restore_id = $1 AND service_instance_id = $2 RETURNING id`,
+    [id, database],
+  )
+  await settleRestore(coffer.catalog, id, 'confirm', SCOPE)
+
+  const { service_instance_restores: parts } = await cancel(coffer, id)
+  expect(parts.find(({ uuid }) => uuid === succeeded?.id)).toMatchObject({
+    ...{ success: 'SUCCESS', action: 'confirm', action_state: 'QUEUED', kept_until_confirmed: true },
+  })
+  expect(parts.find(({ uuid }) => uuid !== succeeded?.id)).toMatchObject({ success: 'CANCELLED' })
+})
+
+test("a restore into another organisation is nobody's but the installation's, to see and to act on", async () => {
+  await using coffer = await startTestCoffer()
+  const { backupId, serviceId } = await changedMedia(coffer)
+  const now = new Date()
+  const other = await createOrganisation(coffer.catalog, { slug: 'other', name: 'Other', mediaRoots: null, now })
+  const own = { organisationId: await defaultOrganisationId(coffer.catalog) }
+  const [within, across] = [await startRestore(coffer, backupId), await startRestore(coffer, backupId)]
+  await moveTarget(coffer, across, { organisationId: other.uuid, now })
+
+  expect(await listed(coffer, own)).toEqual([within])
+  expect(await listed(coffer, { organisationId: other.uuid })).toEqual([])
+  expect((await listed(coffer, SCOPE)).toSorted()).toEqual([within, across].toSorted())
+  expect(await getRestore(coffer.catalog, within, own)).toMatchObject({
+    service_instance_restores: [{ service_instance: serviceId }],
+  })
+  for (const scope of [own, { organisationId: other.uuid }]) {
+    for (const act of [
+      () => getRestore(coffer.catalog, across, scope),
+      () => cancelRestore(coffer.catalog, across, scope, now),
+      () => settleRestore(coffer.catalog, across, 'confirm', scope),
+      () => settleRestore(coffer.catalog, across, 'undo', scope),
+    ])
+      await expect(act()).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  }
+  expect(await cancel(coffer, across)).toMatchObject({ success: 'CANCELLED' })
+})
+
+async function listed(coffer: TestCoffer, scope: { organisationId: string | null }): Promise<string[]> {
+  const { rows, count } = await listRestores(coffer.catalog, { scope, page: { limit: 10, offset: 0 } })
+  expect(rows).toHaveLength(count)
+  return rows.map(({ uuid }) => uuid)
+}
+
+/** As when somebody of the whole installation had asked for it. */
+async function moveTarget(
+  coffer: TestCoffer,
+  restore: string,
+  owner: { organisationId: string; now: Date },
+): Promise<void> {
+  const application = await createApplication(coffer.catalog, { ...owner, slug: 'theirs', name: 'Theirs' })
+  const environment = { applicationId: application.uuid, slug: 'live', planId: null, storeId: null, timezone: 'UTC' }
+  const { uuid } = await createEnvironment(coffer.catalog, { ...environment, scope: SCOPE, now: owner.now })
+  await coffer.catalog.query(
+    `WITH copy AS (INSERT INTO service_instances (id, environment_id, type, prefix, connection, created_at)
+                   VALUES (gen_random_uuid(), $2, 'STORAGE', 'DEFAULT', '', now()) RETURNING id)
+     UPDATE service_instance_restores SET service_instance_id = copy.id FROM copy WHERE restore_id = $1`,
+    [restore, uuid],
+  )
+}
 
 test('F9 one that has come so far that it can only be finished is finished, whoever cancels it', async () => {
   await using coffer = await startTestCoffer({ env: { COFFER_LEASE_SECONDS: '60' } })

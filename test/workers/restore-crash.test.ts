@@ -1,5 +1,7 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { listOpenAlerts } from '../../shared/catalog/alerts.ts'
 import { settleRestore } from '../../shared/catalog/restore-requests.ts'
 import { processRestore } from '../../workers/restore/process-restore.ts'
 import { settleLapsedRestores } from '../../workers/restore/settle-lapsed.ts'
@@ -44,7 +46,35 @@ describe('F37 the worker of a restore over living media is killed', () => {
 
     expect(part).toMatchObject({ success: 'SUCCESS', errors: [{ code: 'RUN_ABANDONED', attempt: 1 }] })
     expect(seen(media.path)).toEqual(media.before)
-    expect(await readdir(`${coffer.folder}/media`)).toEqual(['shop'])
+    await until(async () => (await readdir(`${coffer.folder}/media`)).length === 1)
+  })
+
+  test('when all is in: what users have written since stays, and the restore ends', async () => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const media = await changedMedia(coffer)
+    const doomed = await coffer.worker({ killAt: 'restore-done' })
+    const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+    await doomed.ended
+    await writeFile(`${media.path}/written since`, 'by a user')
+
+    await coffer.worker()
+    expect(await endOfPart(coffer, id)).toMatchObject({ success: 'SUCCESS', report: { recovered: true } })
+    expect(await readFile(`${media.path}/written since`, 'utf8')).toBe('by a user')
+  })
+
+  test('when its end is on record: the next restore into the folder removes the mark that was left', async () => {
+    await using coffer = await startTestCoffer({ env: IMPATIENT })
+    const media = await changedMedia(coffer)
+    const doomed = await coffer.worker({ killAt: 'restore-ended' })
+    const { uuid } = await partOf(coffer, await startRestore(coffer, media.backupId, { safetyBackup: false }))
+    await doomed.ended
+    const mark = `.coffer-restore-${uuid}`
+    expect(await readdir(`${coffer.folder}/media`)).toEqual([mark, 'shop'])
+    expect(await readdir(`${coffer.folder}/media/${mark}`)).toEqual(['done'])
+
+    await coffer.worker()
+    await startRestore(coffer, media.backupId, { safetyBackup: false })
+    await until(async () => isDeepStrictEqual(await readdir(`${coffer.folder}/media`), ['shop']))
   })
 })
 
@@ -137,4 +167,34 @@ test('F3 a worker that freezes and thaws after another has taken over changes no
   await frozen.line(({ msg }) => msg === 'a job failed')
   expect(await partOf(coffer, id)).toEqual(before)
   expect(seen(media.path)).toEqual(media.before)
+})
+
+test('F2 what the last worker leaves half restored raises an alert, and the next restore into it makes it whole first', async () => {
+  await using coffer = await startTestCoffer({ env: IMPATIENT })
+  const media = await changedMedia(coffer)
+  const id = await startRestore(coffer, media.backupId, { safetyBackup: false })
+  await coffer.catalog.query('UPDATE service_instance_restores SET tries_left = 1')
+  for (const killAt of ['media-old-aside', 'restore-claimed']) await (await coffer.worker({ killAt })).ended
+  await using other = await startClockedWorker(coffer, { now: new Date() })
+  await until(async () => {
+    await settleLapsedRestores(other.context)
+    return (await partOf(coffer, id)).ended_at
+  })
+  const { uuid, success } = await partOf(coffer, id)
+  expect(success).toBe('FAILURE')
+  const alerts = async () => (await listOpenAlerts(coffer.catalog, { organisationId: null }, 10)).rows
+  expect(await alerts()).toMatchObject([
+    { kind: 'restore-unfinished', subject: uuid, environment: coffer.environmentId },
+  ])
+  expect(seen(media.path)).not.toEqual(media.before)
+  expect(seen(media.path)).not.toEqual(media.after)
+
+  await coffer.worker({ killAt: 'restore-waits' })
+  const next = await startRestore(coffer, media.backupId)
+  await until(async () => (await partOf(coffer, next)).safety_backup)
+  expect(seen(media.path)).toEqual(media.before)
+  expect(await alerts()).toEqual([])
+  await coffer.worker()
+  expect(await endOfPart(coffer, next)).toMatchObject({ success: 'SUCCESS' })
+  await until(async () => isDeepStrictEqual(await readdir(`${coffer.folder}/media`), ['shop']))
 })

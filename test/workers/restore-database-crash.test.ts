@@ -83,6 +83,7 @@ async function recoverAndFinish(id: string, living: unknown, expected: 'as-befor
     await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
   }
   await databaseRestorer.confirm(part)
+  await databaseRestorer.forget(part, [id])
   expect(normalized(await stateOf(target.url))).toEqual(normalized(await stateOf(source.url)))
   expect(await leftovers(id)).toEqual([])
 }
@@ -132,6 +133,28 @@ describe('F37 a restore in place that is killed', () => {
     const [id, living] = [randomUUID(), await stateOf(target.url)]
     await killedAt(step, { action: 'restore', id })
     await recoverAndFinish(id, living, expected)
+  })
+
+  test('by a role that does not own the database is known by its mark until that is forgotten; no dump shows it', async () => {
+    await query(target.url, `ALTER SCHEMA public OWNER TO ${target.user}`)
+    await query(
+      source.url,
+      `ALTER DATABASE ${target.name} OWNER TO current_user`,
+      `GRANT CREATE ON DATABASE ${target.name} TO ${target.user}`,
+    )
+    const id = randomUUID()
+    const part = dump.into(target.url, { id })
+    await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
+    await query(target.url, 'INSERT INTO item (n) VALUES (99)')
+
+    for (let crash = 0; crash < 2; crash++) expect(await databaseRestorer.recover(part)).toBe('restored')
+    const marks = `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'coffer%'`
+    expect(await query(target.url, marks)).toHaveLength(1)
+    expect((await dumpWhole(target.url)).bytes.includes('coffer_restored_')).toBe(false)
+
+    await databaseRestorer.forget(part, [randomUUID(), id])
+    expect(await query(target.url, marks)).toEqual([])
+    expect(await query(target.url, 'SELECT FROM item WHERE n = 99')).toHaveLength(1)
   })
 
   test('while its program still builds indexes can not commit after its recovery', async () => {

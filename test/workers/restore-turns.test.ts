@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { ringBackupsDue } from '../../shared/catalog/outbox.ts'
 import { claimRun } from '../../shared/catalog/runs.ts'
 import { claimRestore } from '../../shared/catalog/restore-runs.ts'
+import { settleLapsedRestores } from '../../workers/restore/settle-lapsed.ts'
+import { startClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer } from '../support/coffer.ts'
 import { changedMedia, endOfPart, partOf, seen, startRestore } from '../support/restore-requests.ts'
 import { until } from '../support/until.ts'
@@ -91,4 +94,39 @@ test('F4 of a backup and a restore of one service instance that are claimed at o
       `UPDATE service_instance_restores SET state = 'COMPLETED', success = 'FAILURE' WHERE success IS NULL`,
     )
   }
+})
+
+test('what a dead worker has left half restored is neither backed up nor restored over before it is made whole', async () => {
+  await using coffer = await startTestCoffer({ env: { COFFER_LEASE_SECONDS: '1' } })
+  const media = await changedMedia(coffer)
+  const doomed = await coffer.worker({ killAt: 'media-old-aside' })
+  const first = await startRestore(coffer, media.backupId, { safetyBackup: false })
+  await doomed.ended
+  await using settling = await startClockedWorker(coffer, { now: new Date() })
+  await until(async () => {
+    await settleLapsedRestores(settling.context)
+    return (await partOf(coffer, first)).state === 'QUEUED'
+  })
+
+  const { service_instance_backups: parts } = await coffer.backup({ services: [media.serviceId] })
+  await coffer.catalog.query('DELETE FROM outbox')
+  expect(await ringBackupsDue(coffer.catalog)).toBe(0)
+  expect(await claimRun(coffer.catalog, claimOf(parts[0] ?? ''))).toEqual({ refused: 'waiting' })
+  const { uuid: second } = await partOf(coffer, await startRestore(coffer, media.backupId))
+  expect(await claimRestore(coffer.catalog, claimOf(second))).toEqual({ refused: 'waiting' })
+  const { uuid } = await partOf(coffer, first)
+  expect(await claimRestore(coffer.catalog, { ...claimOf(uuid), attempt: 2 })).toHaveProperty('claimed')
+})
+
+test('a restore whose worker died waits for its safety backup, and the backup not for it', async () => {
+  await using coffer = await startTestCoffer({ env: { COFFER_LEASE_SECONDS: '1', COFFER_RECONCILE_SECONDS: '0.3' } })
+  const media = await changedMedia(coffer)
+  const doomed = await coffer.worker({ killAt: 'restore-claimed' })
+  const id = await startRestore(coffer, media.backupId)
+  await doomed.ended
+
+  await coffer.worker()
+  const part = await endOfPart(coffer, id)
+  expect(part).toMatchObject({ success: 'SUCCESS', errors: [{ code: 'RUN_ABANDONED' }] })
+  expect(part.safety_backup).not.toBeNull()
 })

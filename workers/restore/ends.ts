@@ -1,11 +1,12 @@
-import { endRestore, endSettlement } from '../../shared/catalog/restore-ends.ts'
+import { endRestore, endSettlement, listEndedRestores } from '../../shared/catalog/restore-ends.ts'
 import { recordOf, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
 import type { WorkerConfig } from '../../shared/config.ts'
 import { CofferError } from '../../shared/errors.ts'
+import { reached } from '../../shared/steps.ts'
 import { persistently } from '../persistently.ts'
 import { runError } from '../run-error.ts'
 import type { WorkerContext } from '../run-processor.ts'
-import { openTarget } from './open-target.ts'
+import { openTarget, type OpenTarget } from './open-target.ts'
 import { liveToCleanUp } from './restore-life.ts'
 
 /** What is in the target stays there, whatever stops this worker now: the catalog is told as long as the lease may last. */
@@ -15,10 +16,12 @@ const NOTHING_KNOWN = { method: 'unknown', left_out: [], keeps_old_state: false 
 
 /** `report` null: an earlier attempt came through, and its worker died before it could tell. @throws RUN_FENCED */
 export async function endRestored(
-  { catalog, config, clock, log }: WorkerContext,
+  context: WorkerContext,
   restore: ClaimedRestore,
+  target: OpenTarget,
   report: Record<string, unknown> | null,
 ): Promise<string> {
+  const { catalog, config, clock, log } = context
   const { method, left_out, keeps_old_state: kept } = restore.preflight ?? NOTHING_KNOWN
   const end = {
     success: 'SUCCESS' as const,
@@ -30,7 +33,22 @@ export async function endRestored(
   const ended = await persistently(() => endRestore(catalog, restore, end), graceOf(config))
   if (ended === 'fenced') throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
   log.info({ restore: restore.id, attempt: restore.attempt }, 'restored')
+  await forgetEnded(context, restore, target)
   return 'restored'
+}
+
+/** Only what the catalog knows; where that is not possible now, it is done after a later restore into the same target. */
+async function forgetEnded(
+  { catalog, log }: WorkerContext,
+  restore: ClaimedRestore,
+  target: OpenTarget,
+): Promise<void> {
+  reached('restore-ended', { restore: restore.id })
+  try {
+    await target.forget(await listEndedRestores(catalog, restore.target.id))
+  } catch (error) {
+    log.warn({ restore: restore.id, err: error }, 'the marks of ended restores could not be removed from the target')
+  }
 }
 
 /**
@@ -47,8 +65,7 @@ export async function endUnrestored(
   log.warn({ restore: id, attempt, code: error.code, err: error }, 'restore failed')
   try {
     if (restore.action !== 'restore') await endUnsettled(context, restore, error)
-    else if (await hasComeThrough(context, restore, error)) return 'restored'
-    else await endFailed(context, restore, error)
+    else if (await endRecovered(context, restore, error)) return 'restored'
   } catch (failure) {
     log.warn({ restore: id, attempt, err: failure }, 'the restore is left to the next attempt')
   }
@@ -56,20 +73,27 @@ export async function endUnrestored(
   throw error
 }
 
-/** Cleans up in a life of its own, since the restore's has ended. @returns whether the target is the new state, which is recorded then */
-async function hasComeThrough(context: WorkerContext, restore: ClaimedRestore, error: CofferError): Promise<boolean> {
+/** Cleans up in a life of its own, since the restore's has ended. @returns whether the restore turns out to have come through */
+async function endRecovered(context: WorkerContext, restore: ClaimedRestore, error: CofferError): Promise<boolean> {
   const { catalog, config } = context
   const record = await persistently(() => recordOf(catalog, restore), graceOf(config))
   if (!record) throw new CofferError('RUN_FENCED', `restore ${restore.id}: another worker has taken it over`)
-  if (!record.mayHaveLeftovers) return false
+  if (!record.mayHaveLeftovers) {
+    await endFailed(context, restore, error)
+    return false
+  }
   const target = await openTarget(context, restore)
   const life = liveToCleanUp(context, restore)
   try {
     const state = await target.recover(life)
     // What differs from the record is no success, though it is in.
-    if (state === 'as-before' || error.code === 'RESTORE_MISMATCH') return false
-    await endRestored(context, { ...restore, ...record }, null)
-    return true
+    const isRestored = state === 'restored' && error.code !== 'RESTORE_MISMATCH'
+    if (isRestored) await endRestored(context, { ...restore, ...record }, target, null)
+    else {
+      await endFailed(context, restore, error)
+      await forgetEnded(context, restore, target)
+    }
+    return isRestored
   } finally {
     await life.end()
   }

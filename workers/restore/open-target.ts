@@ -15,7 +15,9 @@ export interface OpenTarget {
   /** @throws KEY_MISSING, KEY_WRONG: before any work, with the public keys that are wanted and those that are there */
   requireKey(): Promise<void>
   preflight(life: Life): Promise<Preflight>
-  recover(life: Life): Promise<'as-before' | 'restored'>
+  /** `id`: what another restore into the same target has left */
+  recover(life: Life, id?: string): Promise<'as-before' | 'restored'>
+  forget(ended: readonly string[]): Promise<void>
   restore(life: Life, preflight: Preflight): Promise<Record<string, unknown>>
   confirm(life: Life): Promise<void>
   undo(life: Life): Promise<void>
@@ -56,7 +58,8 @@ function tie<Of extends Contents>(
   return {
     requireKey: () => requireIdentityFor(recipients, part.identities),
     preflight: (life) => restorer.preflight({ ...part, life }),
-    recover: (life) => restorer.recover({ ...part, life }),
+    recover: (life, id = part.id) => restorer.recover({ ...part, id, life }),
+    forget: (ended) => restorer.forget(part, ended),
     restore: (life, preflight) => restorer.restore({ ...part, life }, preflight),
     confirm: (life) => restorer.confirm({ ...part, life }),
     undo: (life) => restorer.undo({ ...part, life }),

@@ -5,12 +5,13 @@ import {
   recordPreflight,
   type ClaimedRestore,
 } from '../../shared/catalog/restore-runs.ts'
+import { listUnfinishedRestores, recordRecovered } from '../../shared/catalog/restore-unfinished.ts'
 import { CofferError, toCofferError } from '../../shared/errors.ts'
 import { reached } from '../../shared/steps.ts'
 import type { Life } from '../life.ts'
 import type { BellJob, WorkerContext } from '../run-processor.ts'
 import { endRestored, endUnrestored } from './ends.ts'
-import { openTarget } from './open-target.ts'
+import { openTarget, type OpenTarget } from './open-target.ts'
 import { liveFor } from './restore-life.ts'
 import { protectionOf, requireSound } from './safety.ts'
 import { settleKept } from './settle-kept.ts'
@@ -48,14 +49,15 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   const { catalog, config, clock } = context
   const target = await openTarget(context, restore)
   if (restore.mayHaveLeftovers && (await target.recover(life)) === 'restored')
-    return endRestored(context, restore, null)
+    return endRestored(context, restore, target, null)
   requireWanted(restore)
   await target.requireKey()
+  await recoverUnfinished(context, restore, target, life)
 
   life.report({ step: 'preflight' })
   const [found, preflightSeconds] = await timed(() => target.preflight(life))
   // What an earlier attempt found empty may hold by now what that attempt has restored.
-  const wasEmpty = found.isEmpty || (restore.mayHaveLeftovers && restore.preflight?.is_empty === true)
+  const wasEmpty = found.isEmpty || restore.preflight?.is_empty === true
   requireSound(restore, { ...found, isEmpty: wasEmpty })
   const preflight = {
     is_empty: wasEmpty,
@@ -76,15 +78,11 @@ async function restoreTarget(context: WorkerContext, restore: ClaimedRestore, li
   reached('restore-checked', { restore: restore.id })
   const [report, restoreSeconds] = await timed(() => target.restore(life, found))
   reached('restore-done', { restore: restore.id })
-  return endRestored(
-    context,
-    { ...restore, preflight },
-    {
-      ...report,
-      safety_backup: protection.how,
-      seconds: { preflight: preflightSeconds, safety_backup: protection.seconds, restore: restoreSeconds },
-    },
-  )
+  return endRestored(context, { ...restore, preflight }, target, {
+    ...report,
+    safety_backup: protection.how,
+    seconds: { preflight: preflightSeconds, safety_backup: protection.seconds, restore: restoreSeconds },
+  })
 }
 
 /** Only now that nothing of an earlier attempt is left: whether there is to be another one. @throws RUN_CANCELLED, RUN_ABANDONED */
@@ -92,6 +90,20 @@ function requireWanted({ id, cancelRequested, triesLeft }: ClaimedRestore): void
   if (cancelRequested) throw new CofferError('RUN_CANCELLED', `restore ${id}: it was cancelled on request`)
   if (triesLeft > 0) return
   throw new CofferError('RUN_ABANDONED', `restore ${id}: each of its workers died; the target is as it was before`)
+}
+
+/** What restores whose workers all died have left in the same target is neither to be backed up nor to be restored over. */
+async function recoverUnfinished(
+  { catalog, clock }: WorkerContext,
+  restore: ClaimedRestore,
+  target: OpenTarget,
+  life: Life,
+): Promise<void> {
+  for (const id of await listUnfinishedRestores(catalog, restore.target.id)) {
+    life.report({ step: 'cleaning up' })
+    const state = await target.recover(life, id)
+    await recordRecovered(catalog, id, { state, now: clock() })
+  }
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {

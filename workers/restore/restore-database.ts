@@ -1,7 +1,7 @@
 import type { DumpContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { findPostgresClients, type PostgresClient } from '../../shared/postgres/clients.ts'
-import { isCommitted, removeMarker } from '../../shared/postgres/committed.ts'
+import { isCommitted, removeMarkers } from '../../shared/postgres/committed.ts'
 import { describeConnection } from '../../shared/postgres/connection.ts'
 import { recoverInPlace, restoreInPlace } from '../../shared/postgres/restore-in-place.ts'
 import { refuseFindings, restoreIntoScratch } from '../../shared/postgres/restore-into-scratch.ts'
@@ -41,6 +41,11 @@ export const databaseRestorer: Restorer<DumpContents> = {
     return swapped === 'restored' ? swapped : await recoverInPlace(id, target, signal)
   },
 
+  async forget({ connection, egress, config }, ended) {
+    const target = await vetDatabase(connection.url, egress, config)
+    await withSession(target, {}, (session) => removeMarkers(session, ended))
+  },
+
   async restore(part) {
     const planned = await plan(part)
     refuseFindings(planned.findings, part.contents)
@@ -59,7 +64,6 @@ export const databaseRestorer: Restorer<DumpContents> = {
     const { id, target, signal } = await partsOf(part)
     const door = await findDoor(target, signal)
     if (door) await dropKept({ id, target, door, signal })
-    await withSession(target, { signal }, (session) => removeMarker(session, id))
   },
 
   async undo(part) {

@@ -1,5 +1,5 @@
 import { renewRestore, type ClaimedRestore } from '../../shared/catalog/restore-runs.ts'
-import { startLife, type Life } from '../life.ts'
+import { deadlineToRead, startLife, type Life } from '../life.ts'
 import type { WorkerContext } from '../run-processor.ts'
 
 export const liveFor = ({ catalog, config, stop, clock, log }: WorkerContext, restore: ClaimedRestore): Life =>
@@ -8,7 +8,7 @@ export const liveFor = ({ catalog, config, stop, clock, log }: WorkerContext, re
     renew: (progress) => renewRestore(catalog, restore, { leaseSeconds: config.COFFER_LEASE_SECONDS, progress }),
     leaseSeconds: config.COFFER_LEASE_SECONDS,
     watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
-    deadlineSeconds: config.COFFER_DEADLINE_SECONDS,
+    deadlineSeconds: deadlineToRead(config, restore.backupSeconds),
     stop,
     clock,
     log,

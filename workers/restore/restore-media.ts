@@ -6,7 +6,7 @@ import { naming } from '../../shared/media/extract.ts'
 import { readFileList } from '../../shared/media/file-list.ts'
 import { lookAtTarget } from '../../shared/media/look-at-target.ts'
 import { mediaPolicy } from '../../shared/media/policy.ts'
-import { recoverTree, restoreTree } from '../../shared/media/restore-tree.ts'
+import { forgetTree, recoverTree, restoreTree } from '../../shared/media/restore-tree.ts'
 import { resolveMediaTarget } from '../../shared/media/root.ts'
 import { SelectedPaths } from '../../shared/media/selected-paths.ts'
 import { stageArchive, type ArchiveToStage } from '../../shared/media/stage-archive.ts'
@@ -27,6 +27,10 @@ export const mediaRestorer: Restorer<MediaContents> = {
     const root = await targetOf(part)
     return naming(root, () => recoverTree(root, part.id))
   },
+  forget: async (part, ended) => {
+    const root = await targetOf(part)
+    for (const id of ended) await forgetTree(root, id)
+  },
   restore,
   confirm: () => Promise.resolve(),
   undo: () => {
@@ -35,7 +39,11 @@ export const mediaRestorer: Restorer<MediaContents> = {
   },
 }
 
-const targetOf = ({ connection, config, mediaBounds }: Part): Promise<string> =>
+const targetOf = ({
+  connection,
+  config,
+  mediaBounds,
+}: Pick<Part, 'connection' | 'config' | 'mediaBounds'>): Promise<string> =>
   resolveMediaTarget(connection.url, mediaPolicy(config, mediaBounds))
 
 const selectedOf = ({ selection }: Part): SelectedPaths | null =>

@@ -49,10 +49,15 @@ export interface Preflight {
 export interface Restorer<Of extends Contents> {
   /** Looks, and changes nothing. @throws only what keeps it from looking, such as SOURCE_UNREACHABLE */
   preflight(part: RestorePart<Of>): Promise<Preflight>
-  /** Finishes or undoes what a killed attempt of this restore has left. May run twice. `restored`: it had come through, nothing is left to do. */
+  /**
+   * Finishes or undoes what a killed attempt of this restore has left. May run twice. `restored`: it had come through, nothing is left to do;
+   * it says so until `forget`.
+   */
   recover(part: RestorePart<Of>): Promise<'as-before' | 'restored'>
   /** @returns what was restored and compared, for the report. */
   restore(part: RestorePart<Of>, preflight: Preflight): Promise<Record<string, unknown>>
+  /** The catalog knows how these restores into the target have ended: removes the marks by which `recover` tells. May run twice. */
+  forget(part: Omit<RestorePart<Of>, 'life'>, ended: readonly string[]): Promise<void>
   /** The restore was accepted: removes what was kept of the old state. May run twice. */
   confirm(part: RestorePart<Of>): Promise<void>
   /** Brings back the old state that was kept. May run twice. @throws CONFLICT when none is kept (any more) */

@@ -10,7 +10,7 @@ import type { WorkerContext } from '../run-processor.ts'
 
 /**
  * Queues the restores of dead workers again: the next attempt finishes or undoes what is in the target. One whose workers all died, the last
- * of them while it only cleaned up, ends as a failure that says so.
+ * of them while it only cleaned up, ends as a failure that says so, with an alert.
  */
 export async function settleLapsedRestores({ catalog, clock, log }: WorkerContext): Promise<void> {
   for (const lapsed of await listLapsedRestores(catalog)) {
@@ -23,8 +23,9 @@ export async function settleLapsedRestores({ catalog, clock, log }: WorkerContex
       continue
     }
     const error = failure('every worker died, the last while cleaning up: look at the target before you try again')
-    if (action === 'restore')
-      await endRestore(catalog, lapsed, { success: 'FAILURE', report: null, error, kept: false, now })
-    else await endSettlement(catalog, lapsed, { error, kept: true, now })
+    if (action === 'restore') {
+      const end = { success: 'FAILURE' as const, report: null, error, kept: false, isUnfinished: true, now }
+      await endRestore(catalog, lapsed, end)
+    } else await endSettlement(catalog, lapsed, { error, kept: true, now })
   }
 }

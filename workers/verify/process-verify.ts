@@ -11,7 +11,7 @@ import type { VerificationSubject } from '../../shared/catalog/verification-subj
 import { CofferError, toCofferError } from '../../shared/errors.ts'
 import { readIdentities } from '../../shared/identities.ts'
 import { reached } from '../../shared/steps.ts'
-import { startLife, type Life } from '../life.ts'
+import { deadlineToRead, startLife, type Life } from '../life.ts'
 import { persistently } from '../persistently.ts'
 import { runError } from '../run-error.ts'
 import type { BellJob, WorkerContext } from '../run-processor.ts'
@@ -33,7 +33,7 @@ export async function processVerify(context: WorkerContext, job: BellJob): Promi
     renew: (progress) => renewVerification(catalog, verification, { leaseSeconds, progress }),
     leaseSeconds,
     watchdogSeconds: config.COFFER_WATCHDOG_SECONDS,
-    deadlineSeconds: config.COFFER_DEADLINE_SECONDS,
+    deadlineSeconds: deadlineToRead(config, verification.subject?.seconds ?? 0),
     stop: context.stop,
     clock,
     log,
