@@ -27,7 +27,8 @@ const SYSTEM_CERTIFICATES = [
 ]
 
 /**
- * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part.
+ * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part, nor do the names that
+ * anybody has put into the database's own schemas: what is meant there is named with its schema.
  *
  * @throws what connectionFailure makes of the driver's errors, or the signal's reason
  */
@@ -99,6 +100,8 @@ async function open(connection: PostgresConnection, options: SessionOptions, ssl
   client.on('error', () => undefined)
   try {
     await client.connect()
+    // Before all else: a database chooses by its settings what `=` means in it. No startup option, which PgBouncer refuses.
+    await client.query('SET search_path = pg_catalog')
     return { client, socket }
   } catch (error) {
     socket.destroy()
