@@ -130,6 +130,32 @@ describe('F36 a hostile dump runs no program, leaves the target as it was, and t
     expect(rows).toEqual([{ search_path: 'pg_catalog' }])
   })
 
+  test('it gets no extension that reaches the network or files, unless the database had it', async () => {
+    await query(source.url, 'CREATE EXTENSION dblink', 'CREATE EXTENSION pg_stat_statements', 'CREATE TABLE b (n int)')
+    const dump = await storeDump(await dumpWhole(source.url))
+    const extensions = () =>
+      query(asSuperuser(), `SELECT extname AS name FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`)
+    for (const { first, leftOut, there } of [
+      {
+        first: 'SELECT',
+        leftOut: [
+          'EXTENSION dblink: only a superuser can create it',
+          'COMMENT EXTENSION dblink: what it describes is left out',
+        ],
+        there: [{ name: 'pg_stat_statements' }],
+      },
+      { first: 'CREATE EXTENSION dblink', leftOut: [], there: [{ name: 'dblink' }, { name: 'pg_stat_statements' }] },
+    ]) {
+      await query(asSuperuser(), first)
+      const part = dump.into(asSuperuser())
+      const preflight = await databaseRestorer.preflight(part)
+      expect(preflight.leftOut).toEqual(leftOut)
+      expect(await databaseRestorer.restore(part, preflight)).toMatchObject({ left_out: leftOut })
+      expect(await extensions()).toEqual(there)
+      await databaseRestorer.confirm(part)
+    }
+  })
+
   test('an event trigger is left out', async () => {
     const { bytes, contents, takenAt } = await (async () => {
       await query(
