@@ -125,9 +125,17 @@ test('checksums of what can not be read take the turns of no others, and what no
   const both = [database.id, media.id].sort()
   expect([await turn(11), await turn(12.1)].sort()).toEqual(both)
   expect([await turn(13.2), await turn(14.3)].sort()).toEqual(both)
+  await coffer.catalog.query('UPDATE service_instance_backups SET unverified_at = now() WHERE id = $1', [database.id])
+  const due = await dueAt(after(30 * DAY_MS))
+  expect(due.map(({ level, part }) => [level, part])).toEqual([
+    ['metadata', null],
+    ['checksum', media.id],
+  ])
+  expect(await carryOut(due)).toEqual(['passed', 'passed'])
+  expect((await getVerification(coffer.catalog, due[0]?.id ?? '', SCOPE)).report).toMatchObject({ checked: 1 })
   await coffer.catalog.query('UPDATE service_instance_backups SET unverified_at = now()')
-  expect(await dueAt(after(30 * DAY_MS))).toEqual([])
-  await syncVerificationAlerts(coffer.catalog, after(40 * DAY_MS))
+  expect(await dueAt(after(50 * DAY_MS))).toEqual([])
+  await syncVerificationAlerts(coffer.catalog, after(60 * DAY_MS))
   expect(await openAlerts()).toEqual([])
 })
 
