@@ -117,10 +117,15 @@ test('a run that is being sealed is not settled without its store, and waits for
   await using worker = await startClockedWorker(coffer, { now: NOW })
   await older(coffer, worker, 'running')
   await coffer.catalog.query(`UPDATE service_instance_backups SET state = 'SEALING', manifest = '{}'`)
-  const open = () =>
-    Object.assign(Object.create(coffer.store) as Store, { read: () => new Promise<never>(() => undefined) })
+  let asked = 0
+  const hang = () => {
+    asked++
+    return new Promise<never>(() => undefined)
+  }
+  const open = () => Object.assign(Object.create(coffer.store) as Store, { head: hang, read: hang })
   const stores = { open, [Symbol.dispose]: () => undefined }
   expect(await settleLapsedRuns({ ...worker.context, stores }, 100)).toBe(0)
+  expect(asked).toBe(1)
   expect(await coffer.catalog.query('SELECT state FROM service_instance_backups')).toEqual([{ state: 'SEALING' }])
 })
 
