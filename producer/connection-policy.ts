@@ -28,7 +28,12 @@ export async function checkConnection(
   await namingField('connection.url', async () => {
     requireScheme(type, connection)
     if (type === 'STORAGE') return checkFolder(connection.url, media, organisation?.mediaRoots ?? null)
-    const { host } = parsePostgresUrl(connection.url)
+    const { host, sslrootcert } = parsePostgresUrl(connection.url)
+    if (organisation && sslrootcert !== undefined)
+      throw new CofferError(
+        'CONNECTION_REFUSED_BY_POLICY',
+        'sslrootcert names a file of the workers, which only an admin of the whole installation may',
+      )
     if (organisation) await vetHost(host, egress)
     else if (literalAddress(host) || isMetadataName(host)) await vetHost(host, databasePolicy)
   })

@@ -139,10 +139,20 @@ async function ensureRoles(settings: PostgresSettings, drillPassword: string): P
   }
 }
 
+/** A role may change its own password and settings, and so may all that is restored with it: at each start they are what they were. */
 async function ensureRole(client: Client, name: string, password: string): Promise<void> {
+  const role = escapeIdentifier(name)
   const { rowCount: roles } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name])
-  if (roles !== 0) return
-  await client.query(`CREATE ROLE ${escapeIdentifier(name)} LOGIN CREATEDB PASSWORD ${escapeLiteral(password)}`)
+  if (roles === 0) await client.query(`CREATE ROLE ${role} LOGIN CREATEDB`)
+  await client.query(`ALTER ROLE ${role} PASSWORD ${escapeLiteral(password)}`)
+  await client.query(`ALTER ROLE ${role} RESET ALL`)
+  const { rows } = await client.query<{ database: string }>(
+    `SELECT d.datname AS database FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
+      WHERE r.rolname = $1`,
+    [name],
+  )
+  for (const { database } of rows)
+    await client.query(`ALTER ROLE ${role} IN DATABASE ${escapeIdentifier(database)} RESET ALL`)
 }
 
 function urlOf(settings: PostgresSettings, user: string, password: string, database: string): string {

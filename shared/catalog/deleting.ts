@@ -24,10 +24,13 @@ export const listDeletions = (db: Db, environmentId: string): Promise<Deletion[]
     environmentId,
   ])
 
-/** A good one that is not temporary and that nobody insisted on needs a newer good one that stays. */
-const HAS_HEIR = `(NOT (${GOOD('s')}) OR b.policy_class = 'temporary' OR (b.delete_requested_at IS NOT NULL AND b.delete_forced)
+/** As `mayBeHeir` has it. */
+const MAY_BE_HEIR = (alias: string) => `${alias}.policy_class IN ('scheduled', 'on_demand')`
+
+/** A good one, neither temporary nor a safety backup, that nobody insisted on needs a newer good one of these that stays. */
+const HAS_HEIR = `(NOT (${GOOD('s')}) OR NOT (${MAY_BE_HEIR('b')}) OR (b.delete_requested_at IS NOT NULL AND b.delete_forced)
   OR EXISTS (SELECT 1 FROM service_instance_backups n JOIN backups p ON p.id = n.backup_id
-              WHERE n.service_instance_id = s.service_instance_id AND ${GOOD('n')} AND p.policy_class <> 'temporary'
+              WHERE n.service_instance_id = s.service_instance_id AND ${GOOD('n')} AND ${MAY_BE_HEIR('p')}
                 AND (coalesce(p.due_at, p.created_at), n.id) > (coalesce(b.due_at, b.created_at), s.id)))`
 
 /** What is corrupt is in quarantine until a person deletes it. */

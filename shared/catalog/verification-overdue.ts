@@ -16,7 +16,7 @@ const LATE_VERIFICATIONS = `
     FROM (SELECT s.*, b.environment_id, coalesce(s.metadata_verified_at, s.ended_at) AS checked,
                  coalesce(s.checksum_verified_at, s.ended_at) AS hashed
             FROM service_instance_backups s JOIN backups b ON b.id = s.backup_id
-           WHERE s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.corrupt_at IS NULL AND s.lost_at IS NULL
+           WHERE s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.corrupt_at IS NULL AND s.lost_at IS NULL AND s.unverified_at IS NULL
              AND least(coalesce(s.metadata_verified_at, s.ended_at), coalesce(s.checksum_verified_at, s.ended_at))
                  <= $1::timestamptz - interval '1 day') s
     JOIN environments e ON e.id = s.environment_id

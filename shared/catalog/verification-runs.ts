@@ -163,10 +163,10 @@ export async function requeueLapsedVerifications(
   return lapsed.length
 }
 
-/** Of these verifications, those that are known here and under way no more. What is named after them can go. */
+/** Of these verifications, those that are known here and have ended: one that waits may be begun at any moment. What is named after them can go. */
 export async function endedVerifications(db: Db, ids: readonly string[]): Promise<string[]> {
   const rows = await db.query<{ id: string }>(
-    `SELECT id FROM verifications WHERE id = ANY($1::uuid[]) AND state <> 'RUNNING'`,
+    `SELECT id FROM verifications WHERE id = ANY($1::uuid[]) AND state = 'COMPLETED'`,
     [ids],
   )
   return rows.map(({ id }) => id)

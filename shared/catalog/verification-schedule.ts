@@ -3,7 +3,8 @@ import type { Catalog, Db } from './database.ts'
 import { GOOD } from './good.ts'
 import { ringVerifications } from './outbox.ts'
 
-const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.manifest IS NOT NULL`
+// What nobody has accepted yet is not known to be ours: only a person asks about it.
+const SEALED = `s.state = 'COMPLETED' AND s.success IN ('SUCCESS', 'PARTIAL') AND s.manifest IS NOT NULL AND s.unverified_at IS NULL`
 const DRILLABLE = `${GOOD('s')} AND b.policy_class IN ('scheduled', 'on_demand')`
 
 /** Every environment, also deleted ones, with what its plan says of `level`; without a plan the default. Needs $2. */
@@ -64,11 +65,12 @@ const METADATA_DUE = `
      AND (last.queued_at IS NULL OR last.queued_at <= $1::timestamptz
             - CASE last.outcome WHEN 'unreadable' THEN interval '${RETRY.metadata}' ELSE ${INTERVAL(RULED('metadata'))} END)`
 
+// By when it was last tried, or what can't be read would take the day's turns every day.
 const CHECKSUM_DUE = `
   SELECT gen_random_uuid(), environment_id, service_instance_id, id, 'checksum', 'SCHEDULED', $1::timestamptz
     FROM (SELECT s.id, s.service_instance_id, b.environment_id, ${RULED('checksum', 'most_per_day')} AS most,
                  row_number() OVER (PARTITION BY b.environment_id
-                                    ORDER BY coalesce(s.checksum_verified_at, s.ended_at), s.id) AS turn
+                                    ORDER BY greatest(coalesce(s.checksum_verified_at, s.ended_at), last.queued_at), s.id) AS turn
             FROM service_instance_backups s
             JOIN backups b ON b.id = s.backup_id
             JOIN environments e ON e.id = b.environment_id

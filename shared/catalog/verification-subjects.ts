@@ -39,14 +39,13 @@ export async function findSubject(db: Db, id: string): Promise<VerificationSubje
   return row ?? null
 }
 
-/** Of an environment, by id, from after `after` on. */
+/** Of an environment, by id, from after `after` on; without those whose manifest nobody has accepted yet. */
 export const listSubjects = (
   db: Db,
   environmentId: string,
   { after, limit }: { after: string; limit: number },
 ): Promise<VerificationSubject[]> =>
-  db.query<VerificationSubject>(`${SUBJECT} AND b.environment_id = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`, [
-    environmentId,
-    after,
-    limit,
-  ])
+  db.query<VerificationSubject>(
+    `${SUBJECT} AND s.unverified_at IS NULL AND b.environment_id = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`,
+    [environmentId, after, limit],
+  )

@@ -71,6 +71,15 @@ export async function listUncarriable(session: Session, name: string): Promise<s
   })
 }
 
+/** Takes back every setting that was made of a database itself, or of a role in it. */
+export async function resetSettings(session: Session, name: string): Promise<void> {
+  const database = quoteIdentifier(name)
+  await session.query(`ALTER DATABASE ${database} RESET ALL`)
+  const roles = new Set((await listSettings(session, name)).map(({ role }) => role))
+  for (const role of roles)
+    if (role !== null) await session.query(`ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} RESET ALL`)
+}
+
 async function listSettings(session: Session, database: string): Promise<Setting[]> {
   const { rows } = await session.query<Setting>(SETTINGS, [database])
   return rows

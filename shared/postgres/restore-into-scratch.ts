@@ -5,13 +5,13 @@ import { chooseRestoreClient, majorOf, type PostgresClient } from './clients.ts'
 import { compareObjects, type ComparedObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences, type ComparedRows } from './compare.ts'
 import type { PostgresConnection } from './connection.ts'
-import { extensionFates } from './extensions.ts'
+import { createForbidden, extensionFates } from './extensions.ts'
 import { feedPgRestore } from './pg-restore.ts'
 import { partArchive, type Place, type Restorable } from './left-out.ts'
 import { rewriteArchive, type ArchiveContents } from './rewrite-archive.ts'
 import { createScratch, isSuperuser } from './scratch.ts'
 import { inspectServer } from './server.ts'
-import { quoteIdentifier, withSession, type Session } from './session.ts'
+import { withSession } from './session.ts'
 
 export interface RestoreReport extends ComparedRows {
   objects: number
@@ -31,6 +31,7 @@ export const FIRST_MAJOR_OWNING_PUBLIC = 15
  * @param options.server a database on the server to connect to (not the scratch itself), whose role may create databases
  * @param options.name from `scratchName`
  * @param options.marker says whose it is: `listScratches` gives it back
+ * @param options.trustedExtensions what a superuser creates for the dump besides the harmless ones, since the database to be replaced has it
  * @throws TARGET_INCOMPATIBLE, CLIENT_MISSING before anything is written; RESTORE_FAILED, RESTORE_MISMATCH, the dump's own error, what
  * createScratch throws, or the signal's reason
  */
@@ -42,15 +43,16 @@ export async function restoreIntoScratch(options: {
   dump: AsyncIterable<Buffer>
   expected: DumpContents
   tablespace?: string
+  trustedExtensions?: readonly string[]
   signal?: AbortSignal | undefined
 }): Promise<RestoreReport> {
-  const { server, name, marker, clients, dump, expected, tablespace, signal } = options
+  const { server, name, marker, clients, dump, expected, tablespace, trustedExtensions = [], signal } = options
   const { major } = await inspectServer(server, { signal })
   const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
   const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
   const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
   reached('restore-scratch-made', { database: name })
-  const place = await preparePlace({ ...server, database: name }, scratch, expected, major, signal)
+  const place = await preparePlace({ ...server, database: name }, scratch, expected, major, trustedExtensions, signal)
   let archive: ArchiveContents | undefined
   let restorable: Restorable | undefined
   const rewritten = rewriteArchive(dump, (contents) => {
@@ -80,30 +82,20 @@ export function refuseFindings(findings: readonly string[], expected: DumpConten
   )
 }
 
-/** What the scratch database offers, after a superuser has created the extensions that only a superuser can create. */
+/** What the scratch database offers, after a superuser has created what it may of the extensions that only a superuser can create. */
 async function preparePlace(
   server: PostgresConnection,
   scratch: PostgresConnection,
   expected: DumpContents,
   major: number,
+  trusted: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<Place> {
   const extensions = await withSession(scratch, { signal }, (session) => extensionFates(session, expected))
-  const schemas = new Set<string>()
-  await withSession(server, { signal }, async (session) => {
-    if (!(await isSuperuser(session))) return
-    for (const { name, schema } of expected.extensions.filter((one) => extensions.get(one.name) === 'forbidden')) {
-      await createExtension(session, name, schema, scratch.user)
-      extensions.set(name, 'present')
-      schemas.add(schema)
-    }
-  })
+  const schemas = await withSession(server, { signal }, async (session) =>
+    (await isSuperuser(session))
+      ? createForbidden(session, expected, extensions, { trusted, owner: scratch.user })
+      : new Set<string>(),
+  )
   return { extensions, schemas, ownsPublic: major >= FIRST_MAJOR_OWNING_PUBLIC }
-}
-
-async function createExtension(session: Session, name: string, schema: string, owner: string): Promise<void> {
-  const quoted = quoteIdentifier(schema)
-  const { rows } = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
-  if (rows.length === 0) await session.query(`CREATE SCHEMA ${quoted} AUTHORIZATION ${quoteIdentifier(owner)}`)
-  await session.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} SCHEMA ${quoted} CASCADE`)
 }

@@ -16,7 +16,10 @@ export function noteRestore(database: string, comment: string | null, restore: s
 
 /** What was last noted of a database; null: nothing. */
 export async function lastRestore(session: Session, database: string): Promise<string | null> {
-  return NOTE.exec((await commentOf(session, database)) ?? '')?.[1] ?? null
+  return noteIn(await commentOf(session, database))
 }
+
+/** What is noted in a database's comment; null: nothing. */
+export const noteIn = (comment: string | null): string | null => NOTE.exec(comment ?? '')?.[1] ?? null
 
 const withoutNote = (comment: string | null): string => comment?.replace(NOTE, '') ?? ''

@@ -19,6 +19,9 @@ const MARKED = 'coffer: '
 const DEFAULT_TABLESPACE = 'pg_default'
 const LOCALE_REFUSED = ['22023', '42704', '42809', '42P17']
 
+/** Of 50 ms each. */
+const ENDING_TRIES = 200
+
 const quoteLiteral = pg.escapeLiteral
 
 interface Options {
@@ -107,6 +110,20 @@ export async function endSessions(session: Session, name: string): Promise<void>
       WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'`,
     [name],
   )
+}
+
+/** Ends the other sessions in a database and waits until none is left. @throws RESTORE_FAILED where one does not end */
+export async function emptyOfSessions(session: Session, name: string): Promise<void> {
+  for (let left = ENDING_TRIES; left > 0; left--) {
+    await endSessions(session, name)
+    const { rows } = await session.query(
+      `SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' LIMIT 1`,
+      [name],
+    )
+    if (rows.length === 0) return
+    await session.query('SELECT pg_catalog.pg_sleep(0.05)')
+  }
+  throw new CofferError('RESTORE_FAILED', `sessions in the database ${name} don't end`)
 }
 
 /** Drops a database with the sessions in it, on servers before 13 by ending them first. May run twice. */

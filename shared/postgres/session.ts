@@ -1,9 +1,8 @@
-import { access, readFile } from 'node:fs/promises'
 import { Socket, type TcpSocketConnectOpts } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { answering } from '../egress/request.ts'
-import { CofferError } from '../errors.ts'
+import { readCertificates, trustedCertificates } from './certificates.ts'
 import type { PostgresConnection } from './connection.ts'
 import { connectionFailure } from './failures.ts'
 
@@ -19,15 +18,10 @@ export type Session = Pick<pg.Client, 'query'>
 export const quoteIdentifier = pg.escapeIdentifier
 
 const CONNECT_TIMEOUT_MS = 10_000
-const SYSTEM_CERTIFICATES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-]
 
 /**
- * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part.
+ * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part, nor do the names that
+ * anybody has put into the database's own schemas: what is meant there is named with its schema.
  *
  * @throws what connectionFailure makes of the driver's errors, or the signal's reason
  */
@@ -50,21 +44,6 @@ export async function withSession<T>(
     options.signal?.throwIfAborted()
     throw connectionFailure(error, connection)
   }
-}
-
-/** File with the certificates that the connection trusts; undefined where none are checked. */
-export async function trustedCertificates({ sslmode, sslrootcert }: PostgresConnection): Promise<string | undefined> {
-  if (sslrootcert !== undefined || !sslmode.startsWith('verify-')) return sslrootcert
-  for (const file of SYSTEM_CERTIFICATES) {
-    if (
-      await access(file).then(
-        () => true,
-        () => false,
-      )
-    )
-      return file
-  }
-  return undefined
 }
 
 // sslmode=prefer takes what it can get, as libpq does: TLS that nobody checks, else none.
@@ -99,6 +78,8 @@ async function open(connection: PostgresConnection, options: SessionOptions, ssl
   client.on('error', () => undefined)
   try {
     await client.connect()
+    // Before all else: a database chooses by its settings what `=` means in it. No startup option, which PgBouncer refuses.
+    await client.query('SET search_path = pg_catalog')
     return { client, socket }
   } catch (error) {
     socket.destroy()
@@ -120,10 +101,6 @@ async function tlsOptions(connection: PostgresConnection): Promise<false | Conne
   if (sslmode === 'disable') return false
   const file = await trustedCertificates(connection)
   if (file === undefined) return { rejectUnauthorized: sslmode.startsWith('verify-') }
-  const ca = await readFile(file).catch((error: unknown) => {
-    throw new CofferError('CONNECTION_INVALID', `the certificates in ${file} (sslrootcert) cannot be read`, {
-      cause: error,
-    })
-  })
+  const ca = await readCertificates(file)
   return sslmode === 'verify-full' ? { ca } : { ca, checkServerIdentity: () => undefined }
 }

@@ -1,19 +1,20 @@
 import pg from 'pg'
 import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
-import { carryOverProperties, readProperties } from './database-properties.ts'
+import { carryOverProperties, readProperties, resetSettings } from './database-properties.ts'
 import { describeConnection, type PostgresConnection } from './connection.ts'
 import {
   commentOf,
   dropDatabase,
   dropScratch,
+  emptyOfSessions,
   endSessions,
   isSuperuser,
   markDatabase,
   markerOf,
   scratchName,
 } from './scratch.ts'
-import { lastRestore, noteRestore } from './restore-note.ts'
+import { lastRestore, noteIn, noteRestore } from './restore-note.ts'
 import { quoteIdentifier, withSession, type Session } from './session.ts'
 
 /** One restore that puts a scratch database in the place of a living one. */
@@ -35,7 +36,8 @@ interface Kept {
 
 const RENAME_TRIES = 5
 const OBJECT_IN_USE = '55006'
-const UNDONE = ' undone'
+/** In the note of a database that an undo has brought back: which was undone, and which restore, if any, it had come from. */
+const UNDONE = ' undone to '
 
 export const markerOfRestore = (id: string): string => `restore ${id}`
 const keptName = (id: string): string => scratchName('restore', id).replace('restore', 'before')
@@ -69,6 +71,7 @@ export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Pro
   const { id, target, door, signal } = swap
   const scratch = scratchName('restore', id)
   const notCarried = await withSession(door, { signal }, async (session) => {
+    await disarm(session, scratch)
     await handOver(session, door, target.database, scratch)
     return carryOverProperties(session, target.database, scratch)
   })
@@ -119,12 +122,13 @@ export async function swapBack({ id, target, door, signal }: Swap): Promise<void
   await withSession(door, { signal }, async (session) => {
     const last = (await lastRestore(session, target.database)) ?? ''
     const kept = await readKept(session, id)
-    if (kept && (last === id || last.endsWith(UNDONE))) {
+    if (kept && restoredBy(last) === id) {
+      const before = restoredBy(noteIn(kept.comment) ?? '')
       await exchange(session, target.database, undoneName(id), keptName(id), async () => {
-        await session.query(noteRestore(target.database, kept.comment, `${id}${UNDONE}`))
+        await session.query(noteRestore(target.database, kept.comment, `${id}${UNDONE}${before}`))
       })
       reached('restore-undone', { restore: id })
-    } else if (last !== `${id}${UNDONE}`) {
+    } else if (!last.startsWith(`${id}${UNDONE}`)) {
       const why = kept ? 'another restore has come since' : 'what it was before is not kept (any more)'
       throw new CofferError('CONFLICT', `the restore of ${describeConnection(target)} can't be undone: ${why}`)
     }
@@ -133,20 +137,31 @@ export async function swapBack({ id, target, door, signal }: Swap): Promise<void
   })
 }
 
+/** What the dump has run may wait in a session, or in settings, for whoever enters: both end here, before anybody does. */
+async function disarm(session: Session, scratch: string): Promise<void> {
+  if (await hasOwnRole(session, scratch)) await session.query(`ALTER ROLE ${quoteIdentifier(scratch)} NOLOGIN`)
+  await emptyOfSessions(session, scratch)
+  await resetSettings(session, scratch)
+}
+
+const hasOwnRole = async (session: Session, scratch: string): Promise<boolean> =>
+  (await session.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [scratch])).rows.length > 0
+
 /** What a role of the scratch's own has restored goes to the owner of the target. Table by table, since one transaction could not lock thousands. */
 async function handOver(session: Session, door: PostgresConnection, target: string, scratch: string): Promise<void> {
-  if (!(await isSuperuser(session))) return
+  if (!(await isSuperuser(session)) || !(await hasOwnRole(session, scratch))) return
   const { owner } = await readProperties(session, target)
   const [from, to] = [quoteIdentifier(scratch), quoteIdentifier(owner)]
   await withSession({ ...door, database: scratch }, {}, async (inside) => {
-    const { rows } = await inside.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [scratch])
-    if (rows.length === 0) return
     await inside.query(HAND_OVER_RELATIONS.replace('$owner', () => pg.escapeLiteral(owner)))
     await inside.query(`REASSIGN OWNED BY ${from} TO ${to}`)
     await inside.query(`DROP OWNED BY ${from}`)
     await inside.query(`DROP ROLE ${from}`)
   })
 }
+
+/** The restore that what a note is about had come from; empty: none. */
+const restoredBy = (note: string): string => note.split(UNDONE).at(-1) ?? ''
 
 /** Closes the living database, ends its sessions, and renames: it becomes `aside`, and `next` takes its place. */
 async function exchange(

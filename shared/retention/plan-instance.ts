@@ -1,5 +1,5 @@
 import type { RetentionInput } from '../domain/retention/input.ts'
-import { newestFirst } from '../domain/retention/input.ts'
+import { mayBeHeir, newestFirst } from '../domain/retention/input.ts'
 import { planRetention, type RetentionVerdict } from '../domain/retention/plan.ts'
 import type { RetentionPolicy } from '../domain/retention/policy.ts'
 
@@ -33,11 +33,9 @@ export function planInstance(
   })
 }
 
-/** The newest good one, not temporary; undefined where there is none. Ended runs only. */
+/** The newest good one, scheduled or on demand; undefined where there is none. Ended runs only. */
 export const newestGoodOf = <Backup extends KeptBackup>(backups: readonly Backup[]): Backup | undefined =>
-  backups
-    .filter(({ standing, policyClass, running }) => standing === 'good' && policyClass !== 'temporary' && !running)
-    .sort(newestFirst)[0]
+  backups.filter((backup) => backup.standing === 'good' && mayBeHeir(backup) && !backup.running).sort(newestFirst)[0]
 
 function shelter(verdict: RetentionVerdict, backup: KeptBackup, isNewestGood: boolean, now: Date): RetentionVerdict {
   if (verdict.action === 'keep') return verdict

@@ -1,6 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import { CofferError } from '../../shared/errors.ts'
+import { readCertificates } from '../../shared/postgres/certificates.ts'
 import { describeConnection, parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { openClientEnvironment } from '../../shared/postgres/environment.ts'
+import { withSession } from '../../shared/postgres/session.ts'
 
 function refusal(url: string): CofferError {
   try {
@@ -91,4 +98,31 @@ describe('the URL of a PostgreSQL database', () => {
 
 test('a connection in a message shows no password', () => {
   expect(describeConnection(parsePostgresUrl('postgres://u:canary@h/db'))).toBe('postgres://u@h:5432/db')
+})
+
+describe('a certificate file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'coffer-certificates-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const big = join(folder, 'big')
+  const fifo = join(folder, 'fifo')
+  writeFileSync(big, Buffer.alloc(1024 ** 2 + 1))
+  execFileSync('mkfifo', [fifo])
+
+  test.each([
+    ['that never ends', '/dev/zero'],
+    ['that nobody writes to', fifo],
+    ['of more than 1 MiB', big],
+    ['that is a folder', folder],
+    ['that is not there', join(folder, 'none')],
+  ])('%s is refused, by sessions and for client programs', async (_, sslrootcert) => {
+    const refused = { code: 'CONNECTION_INVALID', message: expect.stringContaining(sslrootcert) as string }
+    const connection = { ...parsePostgresUrl('postgres://u@127.0.0.1:1/db?sslmode=require'), sslrootcert }
+    await expect(withSession(connection, {}, () => Promise.resolve())).rejects.toMatchObject(refused)
+    await expect(openClientEnvironment(connection)).rejects.toMatchObject(refused)
+  })
+
+  test('of 1 MiB is read whole', async () => {
+    writeFileSync(join(folder, 'whole'), Buffer.alloc(1024 ** 2, 7))
+    expect(await readCertificates(join(folder, 'whole'))).toEqual(Buffer.alloc(1024 ** 2, 7))
+  })
 })

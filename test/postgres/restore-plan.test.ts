@@ -106,7 +106,7 @@ test('finds objects and sessions of others, and rights that are missing or too m
     await onTestServer(`REVOKE pg_execute_server_program FROM ${target.user}`)
     expect((await planFor(target.url)).findings).toEqual([
       `the role ${target.user} may not create schemas in it`,
-      `${target.user} can't drop what belongs to other roles: table of_the_superuser`,
+      `${target.user} can't drop what belongs to other roles: table public.of_the_superuser`,
     ])
     await onTestServer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target.name}'`)
     await session

@@ -239,6 +239,19 @@ test("an organisation's admin registers media under its own roots only, by real 
   expect((await register(theirs, admin)).status).toBe(201)
 })
 
+test("an organisation's admin names no certificate file of the workers; the operator may", async () => {
+  const { uuid: application } = (await post('applications', { slug: name('shop') }, admin)).body
+  const { uuid: environment } = (await post('environments', { application, slug: 'live' }, admin)).body
+  const register = (token?: string) => {
+    const connection = { url: 'postgres://u:p@127.0.0.1/shop?sslmode=verify-full&sslrootcert=/dev/zero' }
+    return post('service-instances', { environment, type: 'DATABASE', connection }, token)
+  }
+  const refused = (await register(admin)).body
+  expect(refused).toMatchObject({ code: 'CONNECTION_REFUSED_BY_POLICY', errors: [{ field: 'connection.url' }] })
+  expect(refused.detail).toContain('sslrootcert')
+  expect((await register()).status).toBe(201)
+})
+
 test('after twenty wrong tokens an address waits, but tokens known to be right still pass', async () => {
   await using guessed = await startTestProducer()
   const fresh = await guessed.createToken('viewer')

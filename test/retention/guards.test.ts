@@ -157,6 +157,19 @@ describe('F14 the newest good backup', () => {
   })
 })
 
+test('a safety backup lets no other be deleted, by prune or by hand, and may itself go', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  await coffer.addService('STORAGE', 'file:///nowhere')
+  const [older, safety] = await sealOnDemand(coffer, worker, [60, 50])
+  await coffer.catalog.query(`UPDATE backups SET policy_class = 'safety' WHERE id = $1`, [safety?.id])
+  await setDeletionDate(coffer.catalog, older?.id ?? '', daysBefore(NOW, 1), SCOPE, daysBefore(NOW, 2))
+  expect(await prune(coffer, worker)).toMatchObject({ outcome: 'pruned', deleted: [] })
+  const begin = (part = '') => beginDeletion(coffer.catalog, { id: part, reason: 'test' })
+  expect(await begin(older?.parts[0])).toBeNull()
+  expect(await begin(safety?.parts[0])).not.toBeNull()
+})
+
 test('a plan whose policy is not valid deletes nothing', async () => {
   await using coffer = await startTestCoffer()
   await using worker = await startClockedWorker(coffer, { now: NOW })

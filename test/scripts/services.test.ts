@@ -165,6 +165,18 @@ describe('the server for drills', () => {
     catalog.pathname = new URL(databaseUrl).pathname
     await expect(query(catalog.href, 'SELECT 1')).rejects.toThrow('permission denied for database')
   })
+
+  test('opens again at the next start, whatever a drilled dump has made of its own role', async () => {
+    const { drillUrl = '' } = await ensure('up')
+    await query(
+      drillUrl,
+      `ALTER ROLE CURRENT_USER SET search_path = evil; ALTER ROLE CURRENT_USER IN DATABASE postgres SET search_path = evil;
+       ALTER ROLE CURRENT_USER PASSWORD 'another'`,
+    )
+    await expect(query(drillUrl, 'SELECT 1')).rejects.toThrow('password')
+    expect((await ensure('up')).drillUrl).toBe(drillUrl)
+    expect(await query(drillUrl, 'SHOW search_path')).toEqual([{ search_path: '"$user", public' }])
+  })
 })
 
 describe('the first start', () => {

@@ -5,6 +5,7 @@ import { requestVerifications } from '../../shared/catalog/verification-requests
 import { getVerification } from '../../shared/catalog/verifications.ts'
 import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
 import { listScratches } from '../../shared/postgres/scratch.ts'
+import { cleanScratch } from '../../workers/tick/clean-scratch.ts'
 import { scratchDatabase } from '../../workers/verify/scratch.ts'
 import { startClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
@@ -69,6 +70,16 @@ test('what is left of a drill that is not tried again is removed by any worker, 
   for (const worker of doomed) await (await worker).ended
   await coffer.catalog.query(
     `UPDATE verifications SET state = 'COMPLETED', outcome = 'unreadable', lease_expires_at = NULL WHERE id = ANY($1::uuid[])`,
+    [ids],
+  )
+  const counts = async () => [(await databases(ids)).length, (await folders(coffer)).length]
+  await coffer.catalog.query(`UPDATE verifications SET state = 'QUEUED', outcome = NULL WHERE id = ANY($1::uuid[])`, [
+    ids,
+  ])
+  await cleanScratch(taker.context)
+  expect(await counts()).toEqual([1, 1])
+  await coffer.catalog.query(
+    `UPDATE verifications SET state = 'COMPLETED', outcome = 'unreadable' WHERE id = ANY($1::uuid[])`,
     [ids],
   )
   const foreign = 'drill-00000000-0000-4000-8000-000000000000'

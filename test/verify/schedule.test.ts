@@ -112,6 +112,33 @@ test('checksums are due oldest verified first, and of an environment no more tha
   expect(second.map(({ part }) => part)).not.toContain(one?.database.id)
 })
 
+test('checksums of what can not be read take the turns of no others, and what nobody has accepted has none', async () => {
+  await planned({ metadata: { every_days: 1 }, checksum: { every_days: 10, most_per_day: 1 }, drill: null })
+  const { database, media } = await takeBackup(coffer, worker)
+  const turn = async (day: number) => {
+    const [due] = (await dueAt(after(day * DAY_MS))).filter(({ level }) => level === 'checksum')
+    await coffer.catalog.query(
+      `UPDATE verifications SET state = 'COMPLETED', outcome = 'unreadable', ended_at = queued_at WHERE state = 'QUEUED'`,
+    )
+    return due?.part
+  }
+  const both = [database.id, media.id].sort()
+  expect([await turn(11), await turn(12.1)].sort()).toEqual(both)
+  expect([await turn(13.2), await turn(14.3)].sort()).toEqual(both)
+  await coffer.catalog.query('UPDATE service_instance_backups SET unverified_at = now() WHERE id = $1', [database.id])
+  const due = await dueAt(after(30 * DAY_MS))
+  expect(due.map(({ level, part }) => [level, part])).toEqual([
+    ['metadata', null],
+    ['checksum', media.id],
+  ])
+  expect(await carryOut(due)).toEqual(['passed', 'passed'])
+  expect((await getVerification(coffer.catalog, due[0]?.id ?? '', SCOPE)).report).toMatchObject({ checked: 1 })
+  await coffer.catalog.query('UPDATE service_instance_backups SET unverified_at = now()')
+  expect(await dueAt(after(50 * DAY_MS))).toEqual([])
+  await syncVerificationAlerts(coffer.catalog, after(60 * DAY_MS))
+  expect(await openAlerts()).toEqual([])
+})
+
 test('a store that is away makes the daily look unreadable, which is tried again after an hour; nothing becomes lost or corrupt', async () => {
   await planned({ metadata: { every_days: 1 }, checksum: null, drill: null })
   const { media } = await takeBackup(coffer, worker)

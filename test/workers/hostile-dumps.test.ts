@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { CofferError } from '../../shared/errors.ts'
+import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { withSession } from '../../shared/postgres/session.ts'
 import { databaseRestorer } from '../../workers/restore/restore-database.ts'
 import { createOwnedDatabase, stateOf, storeDump, type OwnedDatabase } from '../support/database-parts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
@@ -94,6 +96,64 @@ describe('F36 a hostile dump runs no program, leaves the target as it was, and t
     expect((await refused({ ...whole, bytes }, asSuperuser())).code).toBe('RESTORE_FAILED')
     const single = await refused({ ...whole, bytes }, asSuperuser(), ['public.a'])
     expect(single.message).toMatch(/the dump's statements for "public"."a" are not those of pg_dump/)
+  })
+
+  test('a setting of the database, by which `=` would mean a function of its own to whoever enters, reaches nobody', async () => {
+    const arm = `IF pg_catalog.current_database() LIKE 'coffer_restore_%' THEN
+      EXECUTE pg_catalog.format('ALTER DATABASE %I SET search_path = evil, pg_catalog', pg_catalog.current_database());
+      EXECUTE pg_catalog.format('ALTER ROLE CURRENT_USER IN DATABASE %I SET search_path = evil, pg_catalog', pg_catalog.current_database());
+    END IF;`
+    await query(
+      source.url,
+      `CREATE SCHEMA evil;
+       CREATE FUNCTION evil.equals(name, name) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+         IF pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN ${ATTACK()} END IF;
+         RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
+       CREATE OPERATOR evil.= (FUNCTION = evil.equals, LEFTARG = name, RIGHTARG = name)`,
+      FUNCTION(arm),
+      'CREATE TABLE a (n int CHECK (evil(n) = n))',
+      'INSERT INTO a VALUES (1)',
+    )
+    const part = (await storeDump(await dumpWhole(source.url))).into(asSuperuser())
+    await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
+    expect(existsSync(canary)).toBe(false)
+    const settings = `SELECT setconfig FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+                       WHERE datname = '${target.name}'`
+    expect(await query(source.url, settings)).toEqual([])
+    await databaseRestorer.confirm(part)
+    expect(existsSync(canary)).toBe(false)
+  })
+
+  test('a session resolves no name by the settings of its database', async () => {
+    await query(source.url, `ALTER DATABASE ${source.name} SET search_path = evil, pg_catalog`)
+    const { rows } = await withSession(parsePostgresUrl(source.url), {}, (session) => session.query('SHOW search_path'))
+    expect(rows).toEqual([{ search_path: 'pg_catalog' }])
+  })
+
+  test('it gets no extension that reaches the network or files, unless the database had it', async () => {
+    await query(source.url, 'CREATE EXTENSION dblink', 'CREATE EXTENSION pg_stat_statements', 'CREATE TABLE b (n int)')
+    const dump = await storeDump(await dumpWhole(source.url))
+    const extensions = () =>
+      query(asSuperuser(), `SELECT extname AS name FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`)
+    for (const { first, leftOut, there } of [
+      {
+        first: 'SELECT',
+        leftOut: [
+          'EXTENSION dblink: only a superuser can create it',
+          'COMMENT EXTENSION dblink: what it describes is left out',
+        ],
+        there: [{ name: 'pg_stat_statements' }],
+      },
+      { first: 'CREATE EXTENSION dblink', leftOut: [], there: [{ name: 'dblink' }, { name: 'pg_stat_statements' }] },
+    ]) {
+      await query(asSuperuser(), first)
+      const part = dump.into(asSuperuser())
+      const preflight = await databaseRestorer.preflight(part)
+      expect(preflight.leftOut).toEqual(leftOut)
+      expect(await databaseRestorer.restore(part, preflight)).toMatchObject({ left_out: leftOut })
+      expect(await extensions()).toEqual(there)
+      await databaseRestorer.confirm(part)
+    }
   })
 
   test('an event trigger is left out', async () => {

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { claimRun } from '../../shared/catalog/runs.ts'
 import { encodeManifest, inspectManifest } from '../../shared/manifest.ts'
+import { CofferError } from '../../shared/errors.ts'
 import { openSecrets } from '../../shared/secrets.ts'
+import type { Store } from '../../shared/storage/store.ts'
 import { readText, writeText } from '../../shared/storage/text-objects.ts'
 import { processRun, type Take } from '../../workers/run-processor.ts'
 import { settleLapsedRuns } from '../../workers/settle.ts'
@@ -90,6 +92,41 @@ test('F12 a lapsed run of an older copy is settled as sealed, not as abandoned',
   const past = await older(coffer, worker, 'running')
   expect(await settleLapsedRuns(worker.context)).toBe(1)
   await expectAdopted(past)
+})
+
+test.each([
+  ['is away', () => Promise.reject(new CofferError('STORE_UNREACHABLE', 'away'))],
+  ['refuses', () => Promise.reject(new CofferError('STORE_REFUSED', 'no such bucket'))],
+  ['never answers', () => new Promise<never>(() => undefined)],
+])('a lapsed run whose store %s blocks nothing: its attempt ends, and what lies there stays', async (_, head) => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  const past = await older(coffer, worker, 'running')
+  const open = () => Object.assign(Object.create(coffer.store) as Store, { head })
+  const stores = { open, [Symbol.dispose]: () => undefined }
+  expect(await settleLapsedRuns({ ...worker.context, stores }, 1000)).toBe(1)
+  expect(await coffer.catalog.query('SELECT state, errors FROM service_instance_backups')).toMatchObject([
+    { state: 'QUEUED', errors: [{ code: 'RUN_ABANDONED' }] },
+  ])
+  expect(await coffer.catalog.query('SELECT 1 FROM leases')).toEqual([])
+  expect(await everything(coffer)).toEqual(past.objects)
+})
+
+test('a run that is being sealed is not settled without its store, and waits for it no longer than it may', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  await older(coffer, worker, 'running')
+  await coffer.catalog.query(`UPDATE service_instance_backups SET state = 'SEALING', manifest = '{}'`)
+  let asked = 0
+  const hang = () => {
+    asked++
+    return new Promise<never>(() => undefined)
+  }
+  const open = () => Object.assign(Object.create(coffer.store) as Store, { head: hang, read: hang })
+  const stores = { open, [Symbol.dispose]: () => undefined }
+  expect(await settleLapsedRuns({ ...worker.context, stores }, 100)).toBe(0)
+  expect(asked).toBe(1)
+  expect(await coffer.catalog.query('SELECT state FROM service_instance_backups')).toEqual([{ state: 'SEALING' }])
 })
 
 test.each(['queued', 'running'] as const)('a rebuild adopts what an older copy has as %s', async (as) => {

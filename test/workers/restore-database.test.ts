@@ -175,6 +175,24 @@ describe('a restore by swap', () => {
     expect(withoutOwner(await stateOf(target.url))).toEqual(withoutOwner(before))
   })
 
+  test('of three restores, only the one that the database is from now can be undone', async () => {
+    const first = dump.into(target.url)
+    const states = [await stateOf(target.url)]
+    await restore(first)
+    await query(target.url, 'CREATE TABLE after_the_first (n int)')
+    states.push(await stateOf(target.url))
+    const second = dump.into(target.url)
+    await restore(second)
+    const third = dump.into(target.url)
+    await restore(third)
+    await databaseRestorer.undo(third)
+    await expect(databaseRestorer.undo(first)).rejects.toMatchObject({ code: 'CONFLICT' })
+    await databaseRestorer.undo(second)
+    expect(await stateOf(target.url)).toEqual(states[1])
+    await databaseRestorer.undo(first)
+    expect(await stateOf(target.url)).toEqual(states[0])
+  })
+
   test('ends the sessions of the old database, and drops it at once where it was empty', async () => {
     const empty = await createOwnedDatabase('CREATEDB')
     try {

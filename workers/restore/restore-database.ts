@@ -82,8 +82,10 @@ async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<R
   const { door, connection, tablespace, isEmpty } = target
   if (!door) throw new Error('a swap was planned without a door')
   const [name, marker] = [scratchName('restore', id), markerOfRestore(id)]
+  const trustedExtensions = target.extensions.map((extension) => extension.name)
+  const into = { server: door, name, marker, tablespace, trustedExtensions }
   try {
-    const report = await restoreIntoScratch({ server: door, name, marker, clients, dump, expected, tablespace, signal })
+    const report = await restoreIntoScratch({ ...into, clients, dump, expected, signal })
     reached('restore-compared', { restore: id })
     const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty })
     return { ...report, left_out: [...report.left_out, ...notCarried], method: METHODS.swap }

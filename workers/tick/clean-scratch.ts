@@ -11,7 +11,7 @@ type CleanContext = Pick<WorkerContext, 'catalog' | 'config' | 'log'>
 
 /**
  * Removes what drills of dead workers have left: the folders of this machine, and the databases of the drill server. Only what is named after
- * a verification that this catalog knows and that is under way no more: another Coffer's drills may lie beside.
+ * a verification that this catalog knows and that has ended: another Coffer's drills may lie beside.
  */
 export async function cleanScratch(context: CleanContext): Promise<void> {
   await cleanFolders(context)

@@ -26,6 +26,10 @@ export interface RetentionInput {
   deleteRequestedAt: Date | null
 }
 
+/** Of a class that others may go for: a temporary one goes by its date, and a safety one is what somebody was about to replace. */
+export const mayBeHeir = ({ policyClass }: Pick<RetentionInput, 'policyClass'>): boolean =>
+  policyClass === 'scheduled' || policyClass === 'on_demand'
+
 export function newestFirst(a: RetentionInput, b: RetentionInput): number {
   return b.at.getTime() - a.at.getTime() || compareText(b.id, a.id)
 }

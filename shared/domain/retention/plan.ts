@@ -3,7 +3,7 @@ import type { PolicyClass } from '../states.ts'
 import { decideByAge } from './ages.ts'
 import { decideBad, decideByDate } from './dates.ts'
 import { keep, remove, type Decision } from './decision.ts'
-import { newestFirst, type RetentionInput } from './input.ts'
+import { mayBeHeir, newestFirst, type RetentionInput } from './input.ts'
 import type { RetentionPolicy, Tier } from './policy.ts'
 import { cascade, type Placement } from './tiers.ts'
 
@@ -33,9 +33,9 @@ export function planRetention(
   })
 }
 
-/** The newest good one of all, and of the scheduled ones, so that no on-demand one takes this shelter from a scheduled one. */
+/** The newest good one of all but safety backups, and of the scheduled ones, so that no on-demand one takes this shelter from a scheduled one. */
 function newestGood(backups: readonly RetentionInput[]): Set<RetentionInput> {
-  const good = backups.filter(({ standing }) => standing === 'good').sort(newestFirst)
+  const good = backups.filter((backup) => backup.standing === 'good' && mayBeHeir(backup)).sort(newestFirst)
   const scheduled = good.filter(({ policyClass }) => policyClass === 'scheduled')
   return new Set([...good.slice(0, 1), ...scheduled.slice(0, 1)])
 }

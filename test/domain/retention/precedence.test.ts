@@ -102,6 +102,17 @@ test('every verdict says why in a sentence, with the place or the date in it', (
   expect(reason({ standing: 'bad', at: daysAgo(31) })).toBe('It is no usable backup and at least 30 days old.')
 })
 
+test('no safety backup takes the place of the newest good one, however new; its own rule keeps it', () => {
+  const policy: RetentionPolicy = { ...DEFAULT_POLICY, on_demand: { keep_days: 1, keep_newest: 0 } }
+  const backups = [aged(60, { policyClass: 'on_demand' }), aged(50, { policyClass: 'on_demand' })]
+  const verdicts = planRetention(policy, [...backups, aged(0, { policyClass: 'safety' })], NOW)
+  expect(verdicts.map(({ action, rule }) => [action, rule])).toEqual([
+    ['delete', 'expired'],
+    ['keep', 'newest_good'],
+    ['keep', 'recent'],
+  ])
+})
+
 describe('on demand', () => {
   const made = (days: number, given: Partial<RetentionInput> = {}) => aged(days, { policyClass: 'on_demand', ...given })
   const kept = (backups: RetentionInput[]) =>
