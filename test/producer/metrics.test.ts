@@ -14,7 +14,9 @@ async function seed(producer: TestProducer): Promise<Seeded> {
   const post = async (resource: string, body: unknown) =>
     (await producer.ask('POST', `/apps/v3/${resource}/`, { body })).body.uuid
   const application = await post('applications', { slug: 'shop' })
-  const environment = await post('environments', { application, slug: 'live' })
+  // Nothing is due but what the test makes: the producer's schedules follow the test's clock.
+  const plan = await post('plans', { slug: 'by-hand', name: 'By hand', schedules: [], expected_within_hours: 26 })
+  const environment = await post('environments', { application, slug: 'live', plan })
   const connection = { url: 'postgres://u:p@127.0.0.1/shop' }
   return { environment, database: await post('service-instances', { environment, type: 'DATABASE', connection }) }
 }
