@@ -15,7 +15,9 @@ test('what nobody foresaw shows a request id and nothing of its message', async 
 test('with the catalog gone requests end in 503, readiness says why, and the process lives', async () => {
   await using producer = await startTestProducer()
   const name = new URL(producer.place.databaseUrl).pathname.slice(1)
-  await onTestServer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+  // The producer's own loops would be back before the name is gone.
+  await onTestServer(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
+  await onTestServer(`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '${name}'`)
   await onTestServer(`ALTER DATABASE ${name} RENAME TO ${name}_gone`)
   try {
     const answers = [await producer.ask('GET', '/apps/v3/backups/'), await producer.ask('GET', '/apps/v3/backups/')]
@@ -26,6 +28,7 @@ test('with the catalog gone requests end in 503, readiness says why, and the pro
     expect((await producer.ask('GET', '/healthz', { token: null })).status).toBe(200)
   } finally {
     await onTestServer(`ALTER DATABASE ${name}_gone RENAME TO ${name}`)
+    await onTestServer(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
   }
   expect((await producer.ask('GET', '/apps/v3/backups/')).status).toBe(200)
 })
