@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { CofferError } from '../errors.ts'
-import { restoreTree } from './restore-tree.ts'
+import { forgetTree, restoreTree } from './restore-tree.ts'
 import { stageArchive, type ArchiveToStage, type Staged } from './stage-archive.ts'
 import { isStagingName } from './staging.ts'
 import { errnoOf } from './system-calls.ts'
@@ -19,9 +19,10 @@ export interface ExtractOptions extends ArchiveToStage {
 export async function extractIntoEmpty({ target, ...archive }: ExtractOptions): Promise<Staged> {
   return naming(target, async () => {
     const root = await emptyOrMissing(resolve(target))
+    const id = randomUUID()
     const { report, leftovers } = await restoreTree({
       root,
-      id: randomUUID(),
+      id,
       paths: null,
       neededBytes: archive.expected.bytes,
       stage: (staging) => stageArchive(staging, archive),
@@ -30,6 +31,8 @@ export async function extractIntoEmpty({ target, ...archive }: ExtractOptions): 
       },
       ...(archive.signal && { signal: archive.signal }),
     })
+    // Nobody asks again how it ended.
+    await forgetTree(root, id)
     return { ...report, warnings: [...report.warnings, ...leftovers] }
   })
 }
