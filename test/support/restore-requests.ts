@@ -88,6 +88,8 @@ export async function backUp(coffer: TestCoffer, services: string[]): Promise<st
       data: { id, attempt: 1 },
       attemptsMade: 0,
     })
+  // A worker that listens may have been first.
+  await coffer.ended(uuid)
   return uuid
 }
 
