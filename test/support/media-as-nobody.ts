@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { extractIntoEmpty } from '../../shared/media/extract.ts'
 import { removeTree } from '../../shared/media/remove-tree.ts'
-import { restoreTree } from '../../shared/media/restore-tree.ts'
+import { forgetTree, restoreTree } from '../../shared/media/restore-tree.ts'
 import { stageArchive } from '../../shared/media/stage-archive.ts'
 import type { Staging } from '../../shared/media/staging.ts'
 import { archive, type Archived } from './media-archives.ts'
@@ -38,7 +38,10 @@ async function act(verb: string, path: string, contents = ''): Promise<unknown> 
   if (verb === 'restore') {
     const archive = { source: process.stdin as AsyncIterable<Buffer>, expected: JSON.parse(contents) as MediaContents }
     const stage = (staging: Staging) => stageArchive(staging, archive)
-    return restoreTree({ root: path, id: randomUUID(), paths: null, neededBytes: 0, stage })
+    const id = randomUUID()
+    const restored = await restoreTree({ root: path, id, paths: null, neededBytes: 0, stage })
+    await forgetTree(path, id)
+    return restored
   }
   await removeTree(path)
   return null
