@@ -76,6 +76,8 @@ test.each(['prune-labelled', 'prune-deleting', 'prune-manifest-gone', 'prune-obj
     coffer.ringer.nudge()
     await doomed.ended
     expect(doomed.output()).toContain(`SIGKILL at ${step}`)
+    // It may have been verifying one meanwhile, which is kept until that lease has lapsed.
+    await until(async () => (await coffer.catalog.query('SELECT 1 FROM leases WHERE expires_at > now()')).length === 0)
 
     await until(
       async () =>
