@@ -108,7 +108,7 @@ const entry = (body: unknown, result: Parameters<typeof entryOf>[3]) => {
 
 test('nobody fills the log with what is refused, and no line shows more than 4 KB of fields', async () => {
   const { lines } = await recorded('POST', '/apps/v3/backups/', { body: { notes: 'x'.repeat(1500), typo: 1 } })
-  expect(lines).toMatchObject([{ status: 422, changes: {} }])
+  expect(lines.map(({ status, changes }) => [status, changes])).toEqual([[422, {}]])
   const shownNames = ['name', 'notes', 'reason', 'slug', 'prefix']
   const large = Object.fromEntries(shownNames.map((field) => [field, 'ü'.repeat(900)]))
   const unknown = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`${n}`.padEnd(100, 'ü'), n]))
