@@ -3,15 +3,11 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
-import { look } from '../support/media-zoo.ts'
+import { expectSameTree, look } from '../support/media-zoo.ts'
 import { endOfPart, endOfRestore, partOf, startRestore } from '../support/restore-requests.ts'
 import { fillFolder, fillTable, inDatabase } from '../support/sample-data.ts'
 
 const ROWS = `SELECT count(*), md5(string_agg(body, ',' ORDER BY id)) FROM item`
-
-/** By lstat and hash; times to the microsecond, which is what Coffer's own restore promises. */
-const seen = (root: string) =>
-  [...look(root)].map(([path, { mtimeNs, ...rest }]) => ({ path, ...rest, mtimeUs: (mtimeNs + 500n) / 1000n }))
 
 /** A database of its own, backed up, and an empty one to restore into. */
 async function backedUpDatabase(coffer: TestCoffer, rows: number, bytes: number) {
@@ -50,7 +46,7 @@ test('a database and a media folder are restored into empty ones, which equal th
   expect(reports).toContainEqual(expect.objectContaining({ tables: 1, rows: 2_000, left_out: [], ...safety }))
   expect(reports).toContainEqual(expect.objectContaining({ files: 150, bytes: 150 * 64, warnings: [], ...safety }))
   expect(await inDatabase(target.url, ROWS)).toEqual(await inDatabase(source.url, ROWS))
-  expect(seen(folder.path)).toEqual(seen(media.path))
+  expectSameTree(look(folder.path), look(media.path))
 
   const again = await endOfRestore(coffer, await startRestore(coffer, uuid, { into: targets }))
   expect(again.success).toBe('FAILURE')
