@@ -1,3 +1,4 @@
+import { WORKER_FLAGS } from '../../workers/node-flags.ts'
 import { chooseAddress, type Address } from './address.ts'
 import { supervise, type Supervised, type Surroundings } from './supervisor.ts'
 
@@ -45,9 +46,6 @@ export async function startPrograms(
     },
   }
 }
-
-/** Streams make garbage by the chunk; a small young generation is collected before it grows. As `npm run worker` has it. */
-const WORKER_FLAGS = ['--max-semi-space-size=2']
 
 function startWorker(name: string, env: NodeJS.ProcessEnv, surroundings: Surroundings): Supervised {
   const isReadyLine = (line: string): boolean => line.includes('"msg":"worker ready"')

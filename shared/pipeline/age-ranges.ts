@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { ArtifactRecord } from '../domain/artifact.ts'
 import { CofferError } from '../errors.ts'
 import { readAgeHeader } from './age-header.ts'
@@ -25,7 +26,7 @@ export async function openAgeRanges(
 ): Promise<Ranged> {
   const reader = new ByteReader(stored.read(0, Math.min(FIRST_READ_BYTES, stored.size)))
   let begin: number
-  let key: Buffer
+  let key: KeyObject
   try {
     const header = await readAgeHeader(reader)
     key = payloadKey(await unlock(header), await reader.take(NONCE_BYTES))

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import { CofferError } from '../errors.ts'
 import type { AgeHeader } from './age-header.ts'
 import { readAgeHeader } from './age-header.ts'
@@ -56,7 +56,7 @@ export async function* decryptAge(
 }
 
 /** The plain bytes of one chunk, with its tag at the end. @throws ARTIFACT_CORRUPT unless it is authentic and at its place */
-export function openChunk(key: Buffer, chunk: Buffer, index: number, isLast: boolean): Buffer {
+export function openChunk(key: KeyObject, chunk: Buffer, index: number, isLast: boolean): Buffer {
   const end = chunk.length - TAG_BYTES
   if (end < 0) throw corruptChunk(index, 'it is cut off')
   if (end === 0 && index > 0) throw corruptChunk(index, 'it is empty')
@@ -75,8 +75,8 @@ export function openChunk(key: Buffer, chunk: Buffer, index: number, isLast: boo
   return plain
 }
 
-export function payloadKey(fileKey: Buffer, nonce: Buffer): Buffer {
-  return Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32))
+export function payloadKey(fileKey: Buffer, nonce: Buffer): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)))
 }
 
 /** 11 bytes of big-endian counter (of which 6 hold any size that a number can), then 1 for the last chunk. */

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { WORKER_FLAGS } from '../../workers/node-flags.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const KILL_AT = new URL('./kill-at.ts', import.meta.url).href
@@ -36,8 +37,7 @@ export interface ProcessOptions {
 
 export function startProcess(script: string, { env, killAt }: ProcessOptions): CofferProcess {
   const preload = killAt === undefined ? [] : ['--import', KILL_AT]
-  // As package.json starts them.
-  const flags = script.startsWith('workers/') ? ['--max-semi-space-size=2'] : []
+  const flags = script.startsWith('workers/') ? WORKER_FLAGS : []
   const child = spawn(process.execPath, [...flags, ...preload, script], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...env, ...(killAt === undefined ? {} : { COFFER_TEST_KILL_AT: killAt }) },
