@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import { SINK_TYPES, WEBHOOK_FORMATS } from '../../shared/domain/notification.ts'
 import { CofferError } from '../../shared/errors.ts'
 import type { Context, Runner } from '../context.ts'
+import { EXIT } from '../exit-codes.ts'
 import { environmentNames, ENVIRONMENTS, findEnvironment, findSink, SINKS } from '../names.ts'
 import type { Result } from '../output.ts'
 import { Environment } from '../resources/environments.ts'
@@ -59,7 +60,9 @@ export function addNotificationCommands(program: Command, run: Runner): void {
       run(async ({ api }, name: string) => {
         const { uuid, target } = await findSink(api, name)
         const sent = await api.post(`${SINKS}${uuid}/test/`, {}, SinkTest)
-        return { document: sent, lines: [`${target} has taken the test event ${sent.event}`] }
+        if (sent.error === null) return { document: sent, lines: [`${target} has taken the test event ${sent.event}`] }
+        const lines = [`${target} has not taken the test event: ${sent.error.message}`, `remedy: ${sent.error.remedy}`]
+        return { document: sent, lines, exit: EXIT.failed }
       }),
     )
   notification

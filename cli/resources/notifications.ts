@@ -17,7 +17,11 @@ export const Sink = z.looseObject({
 })
 export type Sink = z.infer<typeof Sink>
 
-export const SinkTest = z.looseObject({ event: z.string() })
+export const SinkTest = z.looseObject({
+  event: z.string(),
+  delivered: z.boolean(),
+  error: z.object({ code: z.string(), message: z.string(), remedy: z.string() }).nullable(),
+})
 
 export const Event = z.looseObject({
   uuid: z.string(),

@@ -1855,8 +1855,13 @@ export interface components {
     TestedSink: {
       /** Format: uuid */
       event: string
-      /** @constant */
-      delivered: true
+      delivered: boolean
+      /** @description why it was not delivered */
+      error: {
+        code: string
+        message: string
+        remedy: string
+      } | null
     }
     Event: {
       /** Format: uuid */

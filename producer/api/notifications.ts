@@ -4,7 +4,9 @@ import { listDeliveries, recordSinkAnswered } from '../../shared/catalog/notific
 import { deleteSink, getSink, getSinkToSend, listSinks } from '../../shared/catalog/notification-sinks.ts'
 import type { Scope } from '../../shared/catalog/scope.ts'
 import { DELIVERY_STATES, TEST_EVENT } from '../../shared/domain/notification.ts'
+import { CofferError } from '../../shared/errors.ts'
 import { sendTo } from '../../shared/notify/send.ts'
+import { scrub } from '../../shared/scrub.ts'
 import { list, route } from '../define-route.ts'
 import { filterOf, filterText, filterUuid } from '../fields.ts'
 import { changeSink, makeSink, NewSink, SinkChanges } from '../notification-sinks.ts'
@@ -88,7 +90,6 @@ function sinkRoutes(producer: Producer): Route[] {
       isSinkTest: true,
       summary: 'Sends a test to a notification sink at once, and says how it went.',
       reply: TestedSink,
-      codes: ['SINK_FAILED', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
       handle: ({ id, actor, now }) => testSink(producer, id, actor.scope, now),
     }),
   ]
@@ -118,7 +119,12 @@ function sentRoutes({ catalog }: Producer): Route[] {
   ]
 }
 
-/** Sends at once and says how it went. A sink that takes it is in order again, and gets what waits for it. */
+const UNDELIVERED = ['SINK_FAILED', 'EGRESS_REFUSED', 'HOST_UNKNOWN']
+
+/**
+ * Sends at once and says how it went; that a receiver fails is an answer, not a failure of the request. A sink that takes it is in
+ * order again, and gets what waits for it.
+ */
 async function testSink({ catalog, outlets, ringer }: Producer, id: string, scope: Scope, now: Date) {
   const sink = await getSinkToSend(catalog, id, scope)
   const event = {
@@ -134,8 +140,14 @@ async function testSink({ catalog, outlets, ringer }: Producer, id: string, scop
     backup: null,
     facts: {},
   }
-  await sendTo(outlets, sink, event)
+  try {
+    await sendTo(outlets, sink, event)
+  } catch (error) {
+    if (!(error instanceof CofferError) || !UNDELIVERED.includes(error.code)) throw error
+    const { code, message, remedy } = error
+    return { event: event.uuid, delivered: false, error: { code, message: scrub(message), remedy } }
+  }
   await catalog.transaction((tx) => recordSinkAnswered(tx, id, now))
   ringer.nudge()
-  return { event: event.uuid, delivered: true as const }
+  return { event: event.uuid, delivered: true, error: null }
 }

@@ -21,7 +21,14 @@ export const MadeSink = named('MadeSink', {
   signing_secret: z.string().optional().describe('of a signed webhook: shown now, and never again'),
 })
 
-export const TestedSink = named('TestedSink', { event: id, delivered: z.literal(true) })
+export const TestedSink = named('TestedSink', {
+  event: id,
+  delivered: z.boolean(),
+  error: z
+    .strictObject({ code: z.string(), message: z.string(), remedy: z.string() })
+    .nullable()
+    .describe('why it was not delivered'),
+})
 
 export const Event = named('Event', {
   uuid: id,

@@ -40,9 +40,11 @@ test('a webhook is made, tested, moved and deleted; its signing secret is shown 
     headers: { 'coffer-signature': expect.any(String) as string },
   })
   receiver.answer = 500
-  expect((await producer.ask('POST', `${one}test/`, { body: {} })).body).toMatchObject({
-    status: 502,
-    code: 'SINK_FAILED',
+  const failed = await producer.ask('POST', `${one}test/`, { body: {} })
+  expect(failed.status).toBe(200)
+  expect(failed.body).toMatchObject({
+    delivered: false,
+    error: { code: 'SINK_FAILED', message: expect.stringContaining('500') as string },
   })
 
   const moved = await producer.ask('PATCH', one, { body: { url: `${url}/2`, kinds: ['backup.failure'] } })
@@ -146,7 +148,10 @@ test('the command makes a sink, tests it, shows what was sent, and lists events'
     /lost\.raised +shop\/live +gone/,
   )
   receiver.answer = 404
-  expect((await run('notification', 'test', 'shop-live')).code).toBe(1)
+  expect(await run('notification', 'test', 'shop-live')).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/has not taken the test event: .*404[^]*remedy: check the address/) as string,
+  })
   expect((await run('notification', 'delete', 'shop-live')).code).toBe(0)
   expect((await run('notification', 'show', 'shop-live')).code).toBe(4)
 })
@@ -159,7 +164,8 @@ test('a mail sink is tested through the mail server of the operator', async () =
     body: { name: 'you have won', type: 'email', to: ['ops@example.com'] },
   })
   expect(made.body).toMatchObject({ target: 'ops@example.com', format: null })
-  expect((await mailing.ask('POST', `${SINKS}${made.body.uuid}/test/`, { body: {} })).status).toBe(200)
+  const tested = await mailing.ask('POST', `${SINKS}${made.body.uuid}/test/`, { body: {} })
+  expect(tested.body).toMatchObject({ delivered: true, error: null })
   expect(mail.mails).toMatchObject([{ from: 'coffer@example.com', to: ['ops@example.com'] }])
   expect(JSON.stringify(mail.mails)).not.toContain('you have won')
 })
