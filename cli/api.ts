@@ -166,8 +166,16 @@ export class Api {
     return new ProducerProblem({
       ...parsed.data,
       detail: `the producer at ${url.href} refused the token from ${tokenFrom}: ${parsed.data.detail}`,
-      remedy: 'set COFFER_TOKEN to a token that this producer knows',
+      remedy: this.#remedyOfToken(),
     })
+  }
+
+  /** By where the token is from: what is kept for this address goes before COFFER_TOKEN alone. */
+  #remedyOfToken(): string {
+    const { url, tokenFrom } = this.address
+    return tokenFrom === 'COFFER_TOKEN'
+      ? 'set COFFER_TOKEN to a token that this producer knows'
+      : `give one that this producer knows: coffer login ${url.href}, or set both COFFER_URL and COFFER_TOKEN`
   }
 
   #json(text: string, response: Response, path: string): unknown {

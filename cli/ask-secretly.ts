@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Context } from './context.ts'
@@ -37,7 +38,9 @@ async function readLine(stdin: Readable): Promise<string> {
       if (character === '\r' || character === '\n' || character === CTRL_D) return typed
       if (character === CTRL_C) {
         // Raw mode keeps the terminal from making a signal of it.
+        const heard = once(process, 'SIGINT')
         process.kill(process.pid, 'SIGINT')
+        await heard
         return ''
       }
       typed = ERASE.has(character) ? typed.slice(0, -1) : typed + character

@@ -4,17 +4,24 @@ import { loginsFile } from './logins.ts'
 import { runCommand } from './program.ts'
 
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 }
+/** Signals closer together than this are one: bin/coffer.js passes on what the terminal may have sent already. */
+const SAME_MS = 300
 
 async function main(): Promise<void> {
   const checkout = dirname(import.meta.dirname)
   const { version } = JSON.parse(readFileSync(`${checkout}/package.json`, 'utf8')) as { version: string }
   const { COFFER_URL = '', COFFER_TOKEN = '', COFFER_DATA_DIR = '' } = process.env
   const interrupted = new AbortController()
+  let interruptedAt = 0
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => {
+    process.on(name, () => {
+      if (interrupted.signal.aborted) {
+        if (performance.now() - interruptedAt > SAME_MS) process.exit()
+        return
+      }
+      interruptedAt = performance.now()
       process.exitCode = SIGNAL_EXIT[name]
       interrupted.abort(new Error(`interrupted by ${name}`))
-      process.once(name, () => process.exit())
     })
   }
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

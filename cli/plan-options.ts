@@ -13,7 +13,7 @@ const WINDOW = String.raw`(?<from>\d\d:\d\d)-(?<until>\d\d:\d\d)`
 const RULE = new RegExp(`^(?<name>[^=\\s]+)=(?:daily ${WINDOW}|weekly (?<day>[a-z]+) ${WINDOW}|cron (?<cron>\\S.*))$`)
 
 /** `night=daily 01:00-05:00`, `sunday=weekly sunday 01:00-05:00` or `often=cron 0 *\/6 * * *`; the producer checks the values. */
-export function parseSchedule(text: string, previous: readonly ScheduleRule[] = []): ScheduleRule[] {
+export function parseSchedule(text: string, previous: readonly ScheduleRule[] | false = []): ScheduleRule[] {
   const { name, day, cron, from, until } = RULE.exec(text)?.groups ?? {}
   if (name === undefined) {
     throw new InvalidArgumentError(
@@ -27,7 +27,7 @@ export function parseSchedule(text: string, previous: readonly ScheduleRule[] = 
       : day !== undefined
         ? { kind: 'weekly', day, ...window }
         : { kind: 'daily', ...window }
-  return [...previous, { name, ...rule } as ScheduleRule]
+  return [...(previous === false ? [] : previous), { name, ...rule } as ScheduleRule]
 }
 
 /** `day=7,week=4,month=12` → tiers from fine to coarse, with the usual labels. */

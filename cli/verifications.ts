@@ -19,6 +19,15 @@ export async function startVerifications(context: Context, body: object, options
   const { results } = await context.api.post(VERIFICATIONS, body, StartedVerifications)
   for (const one of results) context.output.note(`${one.level} verification ${one.uuid} of ${nameOf(one)} is queued`)
   if (options.wait !== true) return { document: results, lines: results.flatMap(verificationLines) }
+  return followVerifications(context, results, options)
+}
+
+/** Shows how they go until all have ended. */
+export async function followVerifications(
+  context: Context,
+  results: readonly Verification[],
+  options: WaitOptions,
+): Promise<Result & { document: Verification[] }> {
   using limit = deadline(options.timeout, 'the verification', { verifications: results.map(({ uuid }) => uuid) })
   const api = context.api.until(limit.signal)
   const rates = new Rates()

@@ -18,7 +18,9 @@ async function demo(env: NodeJS.ProcessEnv): Promise<boolean> {
   const dataDir = resolve(env.COFFER_DATA_DIR ?? join(CHECKOUT, '.coffer'))
   await using scope = new AsyncDisposableStack()
   scope.use(await borrowUp(CHECKOUT, dataDir, env))
-  const command = coffer(CHECKOUT, { ...env, COFFER_DATA_DIR: dataDir })
+  // Whatever Coffer the caller's variables name, the demo is of the one here.
+  const local = { COFFER_DATA_DIR: dataDir, COFFER_URL: '', COFFER_TOKEN: env.COFFER_ADMIN_TOKEN ?? '' }
+  const command = coffer(CHECKOUT, { ...env, ...local })
   const app = `demo-${randomBytes(3).toString('hex')}`
 
   say(`1. A sample application, ${app}: a database and a folder of media`)

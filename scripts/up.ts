@@ -73,7 +73,7 @@ async function announce(
   const { url } = await programs.ready
   await untilHealthy(url, signals.stop)
   if (signals.stop.aborted) return
-  updateRunRecord(dataDir, (run) => ({ ...run, url, tokenFile: keys.tokenFile ?? undefined }))
+  updateRunRecord(dataDir, (run) => ({ ...run, url }))
   write(welcome(url, env.COFFER_STORAGE_URL, keys))
 }
 

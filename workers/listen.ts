@@ -1,8 +1,6 @@
 import { Worker, type Processor } from 'bullmq'
 import { Redis } from 'ioredis'
 import { KEEP_JOBS, RING_SETTINGS, parseJobData, type JobData, type QueueName } from '../shared/queues.ts'
-import { takeDump } from './dump/take-dump.ts'
-import { takeArchive } from './media-archive/take-archive.ts'
 import { processNotify } from './notify/process-notify.ts'
 import { processPrune } from './prune/process-prune.ts'
 import { processRestore } from './restore/process-restore.ts'
@@ -10,18 +8,18 @@ import { processUpload } from './transfer/process-upload.ts'
 import { processVerify } from './verify/process-verify.ts'
 import { withoutRepeats } from '../shared/without-repeats.ts'
 import { processTick } from './tick/fire-schedules.ts'
-import { processRun, type BellJob, type Take, type WorkerContext } from './run-processor.ts'
+import { processRun, type BellJob, type WorkerContext } from './run-processor.ts'
+import { takeWhatIsDue } from './take.ts'
 
 const SINKS_AT_ONCE = 16
 
 type Process = (context: WorkerContext, job: BellJob) => Promise<string>
 
-/** By what the run is of, and not by the queue that its bell was in. */
-const take: Take = (given) => (given.run.serviceInstance.type === 'DATABASE' ? takeDump : takeArchive)(given)
+const processBackup: Process = (context, job) => processRun(context, takeWhatIsDue(context), job)
 
 const PROCESSORS: Record<QueueName, Process> = {
-  dump: (context, job) => processRun(context, take, job),
-  'media-archive': (context, job) => processRun(context, take, job),
+  dump: processBackup,
+  'media-archive': processBackup,
   prune: processPrune,
   restore: processRestore,
   verify: processVerify,

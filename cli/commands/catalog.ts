@@ -4,6 +4,7 @@ import type { Context, Runner } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { BACKUPS, environmentNames } from '../names.ts'
 import type { Result } from '../output.ts'
+import { problemLines, toProblem, type Problem } from '../problem.ts'
 import { rebuildLines } from '../rebuild-report.ts'
 import { Backup } from '../resources/backups.ts'
 import { Environment } from '../resources/environments.ts'
@@ -36,38 +37,69 @@ export function addCatalogCommands(program: Command, run: Runner): void {
     )
 }
 
-async function check({ api, output }: Context): Promise<Result> {
-  const checks: { store: StoreEntry; report: StoreCheck }[] = []
-  for (const store of await api.list(STORES, {}, StoreEntry)) {
-    output.note(`looking through ${store.name} (${store.url})`)
-    checks.push({ store, report: await api.post(`${STORES}${store.uuid}/check/`, {}, StoreCheck, CHECK_TIMEOUT_MS) })
-  }
+async function check(context: Context): Promise<Result> {
+  const { api } = context
+  const stores = await api.list(STORES, {}, StoreEntry)
+  const looked = await lookThrough(context, stores, ({ uuid }) =>
+    api.post(`${STORES}${uuid}/check/`, {}, StoreCheck, CHECK_TIMEOUT_MS),
+  )
+  const isWhole = looked.every((one) => one.problem === undefined && one.report.lost.length === 0)
   return {
-    document: checks.map(({ report }) => report),
-    lines: checks.flatMap(({ store, report }) => checkLines(store.name, report)),
-    exit: checks.some(({ report }) => report.lost.length > 0) ? EXIT.failed : EXIT.done,
+    document: looked.map(({ report, problem }) => report ?? problem),
+    lines: looked.flatMap((one) => (one.problem ? failedLines(one) : checkLines(one.store.name, one.report))),
+    exit: isWhole ? EXIT.done : EXIT.failed,
   }
 }
 
-async function rebuild({ api, output }: Context, { store: name }: { store?: string }): Promise<Result> {
+async function rebuild(context: Context, { store: name }: { store?: string }): Promise<Result> {
+  const { api } = context
   const stores = (await api.list(STORES, {}, StoreEntry)).filter((store) => name === undefined || store.name === name)
   if (stores.length === 0) throw new CofferError('NOT_FOUND', `there is no store ${name ?? ''}`)
-  const reports: { store: StoreEntry; report: StoreRebuild }[] = []
-  for (const store of stores) {
-    output.note(`looking through ${store.name} (${store.url})`)
-    const report = await api.post('/apps/v3/catalog/rebuild/', { store: store.uuid }, StoreRebuild, CHECK_TIMEOUT_MS)
-    reports.push({ store, report })
-  }
-  const names = await environmentNames(api, await api.list('/apps/v3/environments/', {}, Environment))
-  const isWhole = reports.every(
-    ({ report }) => report.lost.length + report.unverified_count + report.rejected_count === 0,
+  const looked = await lookThrough(context, stores, ({ uuid }) =>
+    api.post('/apps/v3/catalog/rebuild/', { store: uuid }, StoreRebuild, CHECK_TIMEOUT_MS),
   )
+  const names = await environmentNames(api, await api.list('/apps/v3/environments/', {}, Environment))
+  const isWhole = looked.every(
+    ({ report }) => !report || report.lost.length + report.unverified_count + report.rejected_count === 0,
+  )
+  const exit = isWhole ? EXIT.done : EXIT.partial
   return {
-    document: reports.map(({ report }) => report),
-    lines: reports.flatMap(({ store, report }) => rebuildLines(store.name, report, names)),
-    exit: isWhole ? EXIT.done : EXIT.partial,
+    document: looked.map(({ report, problem }) => report ?? problem),
+    lines: looked.flatMap((one) => (one.problem ? failedLines(one) : rebuildLines(one.store.name, one.report, names))),
+    exit: looked.some(({ problem }) => problem) ? EXIT.failed : exit,
   }
 }
+
+type Looked<Report> = { store: StoreEntry } & (
+  { report: Report; problem?: undefined } | { problem: Problem; report?: undefined }
+)
+
+/** One store after the other. What was found in one is told, whatever becomes of the next. @throws what the first did, where all fail */
+async function lookThrough<Report>(
+  { api, output }: Context,
+  stores: readonly StoreEntry[],
+  look: (store: StoreEntry) => Promise<Report>,
+): Promise<Looked<Report>[]> {
+  const looked: Looked<Report>[] = []
+  const failures: unknown[] = []
+  for (const store of stores) {
+    output.note(`looking through ${store.name} (${store.url})`)
+    try {
+      looked.push({ store, report: await look(store) })
+    } catch (thrown) {
+      api.signal.throwIfAborted()
+      failures.push(thrown)
+      looked.push({ store, problem: toProblem(thrown) })
+    }
+  }
+  if (failures.length === stores.length && failures.length > 0) throw failures[0]
+  return looked
+}
+
+const failedLines = ({ store, problem }: { store: StoreEntry; problem: Problem }): string[] => [
+  `${store.name}: was not looked through`,
+  ...problemLines(problem).map((line) => `  ${line}`),
+]
 
 function checkLines(name: string, { objects, backups, lost, found, ...report }: StoreCheck): string[] {
   const { unowned, unowned_count: count } = report

@@ -6,8 +6,8 @@ import { parseIdentities, recipientsOf } from '../../shared/identities.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import type { Context, Runner } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
-import { ProducerProblem } from '../problem.ts'
 import type { Result } from '../output.ts'
+import { problemLines, ProducerProblem, toProblem } from '../problem.ts'
 import { recoveryPage } from '../recovery-page.ts'
 import { Key, KeyList, KeyBackup } from '../resources/keys.ts'
 import { fields, formatCount, formatTime, table } from '../text.ts'
@@ -52,9 +52,12 @@ async function init({ api, output, cwd }: Context, { name, page, yes }: InitOpti
   try {
     key = await api.post(KEYS, { recipient, name, accept_unreadable: yes === true }, Key)
   } catch (error) {
-    // A page that nothing was registered for would be trusted one day.
-    if (file !== null) await rm(file, { force: true })
-    throw error
+    if (isRefused(error)) {
+      // A page that nothing was registered for would be trusted one day.
+      if (file !== null) await rm(file, { force: true })
+      throw error
+    }
+    return perhapsRegistered(error, { identity, recipient, file, lines })
   }
   if (file !== null) {
     const written = `the key is on ${file}, and nowhere else: print it, put it in a safe, and delete the file`
@@ -63,6 +66,24 @@ async function init({ api, output, cwd }: Context, { name, page, yes }: InitOpti
   output.note('the key is shown this once, and kept nowhere: print it, and put it in a safe')
   return { document: { ...key, identity, page: lines.join('\n') }, lines }
 }
+
+/** The answer may be all that was lost: then backups are encrypted for a key that only this process knows. */
+function perhapsRegistered(
+  error: unknown,
+  { identity, recipient, file, lines }: { identity: string; recipient: string; file: string | null; lines: string[] },
+): Result {
+  const problem = toProblem(error)
+  const page = file === null ? { identity, page: lines.join('\n') } : { page: file }
+  const unknown = `whether the key was registered is not known: keep ${file ?? 'this page'} until "coffer keys list" shows no ${recipient}`
+  return {
+    document: { recipient, registered: null, ...page, problem },
+    lines: [...(file === null ? lines : []), ...problemLines(problem), unknown],
+    exit: EXIT.failed,
+  }
+}
+
+/** The producer has answered, and that it did nothing. */
+const isRefused = (error: unknown): boolean => error instanceof ProducerProblem && error.problem.status < 500
 
 async function writePage(file: string, lines: readonly string[]): Promise<void> {
   try {

@@ -80,8 +80,11 @@ export function addNotificationCommands(program: Command, run: Runner): void {
 async function create(context: Context, name: string, options: CreateOptions): Promise<Result> {
   const { api } = context
   const { type, format, to, env, kind } = options
-  const address = type === 'email' ? { to } : { url: await givenUrl(context, options) }
+  const { url, urlFile, urlStdin } = options
   if (type !== 'email' && to.length > 0) throw new CofferError('USAGE_INVALID', '--to is for --type email')
+  if (type === 'email' && (url ?? urlFile ?? urlStdin) !== undefined)
+    throw new CofferError('USAGE_INVALID', 'an address is for --type webhook or heartbeat; mail goes --to somebody')
+  const address = type === 'email' ? { to } : { url: await givenUrl(context, options) }
   const environments = await Promise.all(env.map(async (one) => (await findEnvironment(api, one)).uuid))
   const body = {
     name,

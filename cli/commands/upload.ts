@@ -4,6 +4,7 @@ import { basename, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Command } from 'commander'
 import { CofferError } from '../../shared/errors.ts'
+import { Api } from '../api.ts'
 import { followBackup, readBackup, reported } from '../backup-report.ts'
 import type { Context, Runner } from '../context.ts'
 import { downloadLine } from '../download.ts'
@@ -17,6 +18,9 @@ import { send } from '../send.ts'
 import { formatBytes } from '../text.ts'
 import { deadline } from '../waiting.ts'
 import { checkWait, withWait, type WaitOptions } from './wait-options.ts'
+
+/** Also after a Ctrl-C, which ends every other request. */
+const CANCEL_TIMEOUT_MS = 5_000
 
 interface UploadOptions extends WaitOptions {
   notes?: string
@@ -56,7 +60,8 @@ async function upload(context: Context, name: string, file: string, options: Upl
       await sendInput({ ...context, api }, input, target)
     } catch (thrown) {
       // Else it would stay open until it expires.
-      await context.api.post(`${BACKUPS}${uuid}/cancel/`, {}, Backup).catch(() => undefined)
+      const last = new Api(context.api.address, AbortSignal.timeout(CANCEL_TIMEOUT_MS))
+      await last.post(`${BACKUPS}${uuid}/cancel/`, {}, Backup).catch(() => undefined)
       throw thrown
     }
     context.output.note(`backup ${uuid} of ${input.name} is queued`)

@@ -5,8 +5,8 @@ import { findEnvironment } from '../names.ts'
 import type { Result } from '../output.ts'
 import { Verification } from '../resources/restores.ts'
 import { formatTime, table } from '../text.ts'
-import { nameOf, startVerifications, verificationLines, VERIFICATIONS } from '../verifications.ts'
-import { withWait, type WaitOptions } from './wait-options.ts'
+import { followVerifications, nameOf, startVerifications, verificationLines, VERIFICATIONS } from '../verifications.ts'
+import { checkWait, withWait, type WaitOptions } from './wait-options.ts'
 
 interface VerifyOptions extends WaitOptions {
   level: VerificationLevel
@@ -22,23 +22,38 @@ export function addVerifyCommands(program: Command, run: Runner): void {
         startVerifications(context, { backup, level }, wait),
       ),
     )
-  verify.command('list <environment>').description('list what was verified, newest first').action(run(list))
   verify
-    .command('show <verification>')
-    .description('show one with its report')
+    .command('list <environment>')
+    .description('list what was verified, newest first; with --level of that level only')
     .action(
-      run(async ({ api }, uuid: string) => {
-        const found = await api.get(`${VERIFICATIONS}${encodeURIComponent(uuid)}/`, Verification)
-        return { document: found, lines: verificationLines(found) }
+      run((context, environment: string, _options: object, command: Command) => {
+        const isGiven = verify.getOptionValueSource('level') === 'cli'
+        return list(context, environment, isGiven ? command.optsWithGlobals<VerifyOptions>().level : undefined)
       }),
     )
+  withWait(verify.command('show <verification>'))
+    .description('show one with its report')
+    .action(
+      // `verify` has these options, too, and takes them even when they follow a verb.
+      run((context, uuid: string, _options: WaitOptions, command: Command) =>
+        show(context, uuid, command.optsWithGlobals<WaitOptions>()),
+      ),
+    )
+}
+
+async function show(context: Context, uuid: string, options: WaitOptions): Promise<Result> {
+  checkWait(options)
+  const found = await context.api.get(`${VERIFICATIONS}${encodeURIComponent(uuid)}/`, Verification)
+  if (options.wait !== true) return { document: found, lines: verificationLines(found) }
+  const { document, ...rest } = await followVerifications(context, [found], options)
+  return { document: document[0], ...rest }
 }
 
 const LISTED = 50
 
-async function list({ api }: Context, name: string): Promise<Result> {
+async function list({ api }: Context, name: string, level?: VerificationLevel): Promise<Result> {
   const { uuid: environment } = await findEnvironment(api, name)
-  const found = await api.list(VERIFICATIONS, { environment }, Verification, LISTED)
+  const found = await api.list(VERIFICATIONS, { environment, ...(level && { level }) }, Verification, LISTED)
   const rows = found.map((one) => [
     formatTime(one.ended_at ?? one.queued_at),
     one.level,

@@ -7,7 +7,6 @@ const ProcessMark = z.object({ pid: z.number(), startedAt: z.string() })
 /** What runs now, for the next start (which adopts or replaces it) and for the `coffer` command. */
 const RunRecord = z.object({
   url: z.string().optional(),
-  tokenFile: z.string().optional(),
   processes: z.record(z.string(), ProcessMark).default({}),
 })
 export type RunRecord = z.infer<typeof RunRecord>

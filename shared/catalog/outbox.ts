@@ -42,7 +42,7 @@ export async function ringServiceInstanceRestores(tx: Db, ids: readonly string[]
 export async function ringVerifications(tx: Db, ids: readonly string[]): Promise<void> {
   await tx.query(
     `INSERT INTO outbox (queue, job_id, name, data)
-     SELECT 'verify', v.id || '-' || v.attempt + 1, a.slug || '/' || e.slug || coalesce(':' || si.prefix, '') || ' · ' || v.level,
+     SELECT 'verify', v.id || '-' || v.attempt + 1, e.slug || ' · ' || a.slug || coalesce(' · ' || si.prefix, '') || ' · ' || v.level,
             jsonb_build_object('id', v.id, 'attempt', v.attempt + 1)
        FROM verifications v
        JOIN environments e ON e.id = v.environment_id

@@ -6,7 +6,7 @@ import { reportKeys } from '../../shared/catalog/key-reports.ts'
 import { recipientsInUse } from '../../shared/catalog/recipients.ts'
 import { parseIdentities, recipientsOf } from '../../shared/identities.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
-import { coffer as command } from '../cli/support.ts'
+import { coffer as command, serve } from '../cli/support.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { seal } from './sealed.ts'
 
@@ -74,6 +74,25 @@ describe('coffer keys', () => {
     const refused = await command(['keys', 'init', '--page', 'none.txt'], { url: producer.url, token, cwd: folder })
     expect(refused.code).toBe(5)
     await expect(readFile(join(folder, 'none.txt'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('init keeps the key where only the answer was lost: it may be registered', async () => {
+    const url = await serve((request) => request.socket.destroy())
+    const lost = (...args: string[]) => command(['keys', 'init', ...args], { url, cwd: folder })
+    const toPage = await lost('--page', 'kept.txt')
+    expect(toPage).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/not known: keep .*kept\.txt until/) as string,
+    })
+    expect(await readFile(join(folder, 'kept.txt'), 'utf8')).toContain('AGE-SECRET-KEY-1')
+    expect((await lost()).stdout).toMatch(
+      /AGE-SECRET-KEY-1[^]*is not known: keep this page until "coffer keys list" shows no age1/,
+    )
+    expect(JSON.parse((await lost('--json')).stdout)).toMatchObject({
+      registered: null,
+      identity: expect.stringContaining('AGE-SECRET-KEY-1') as string,
+      problem: { code: 'PRODUCER_UNREACHABLE' },
+    })
   })
 
   test('list and check say what each key can read, and how much none of the servers can', async () => {

@@ -155,6 +155,11 @@ test('F34 a wrong key says nothing about the backup: unreadable, with an alert t
     errors: [{ code: 'KEY_MISSING' }],
   })
   expect(await alerts()).toEqual([['verify-unreadable', backup.media.id]])
+  await expect(processVerify(worker.context, { ...job, attemptsMade: 1 })).rejects.toMatchObject({
+    code: 'CONFLICT',
+    message: expect.stringContaining('ask for a new one (coffer verify <backup>)') as string,
+  })
+  expect(await processVerify(worker.context, job)).toBe('nothing to do: another bell was faster')
   expect(await part()).toMatchObject({ verified: null, corrupt: null })
   expect((await verified('metadata')).outcome).toBe('passed')
   expect(await alerts()).toEqual([['verify-unreadable', backup.media.id]])

@@ -5,7 +5,9 @@ import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { createTestDatabase } from '../support/databases.ts'
 import { fillFolder, fillTable } from '../support/sample-data.ts'
 import { until } from '../support/until.ts'
+import { pgDump } from '../support/foreign-dumps.ts'
 import { plantBackups } from '../support/planted-backups.ts'
+import { services, startProducerOf, upload } from '../support/uploads.ts'
 
 // Who reaches Redis or Bull Board can put any job on any queue. Workers ask the catalog what there is to do (F43).
 
@@ -95,5 +97,21 @@ test('F43 a bell in the wrong queue runs what the catalog says it is', async () 
   for (const { uuid: id, service_type: type } of parts)
     await inject(coffer, type === 'DATABASE' ? 'media-archive' : 'dump', { id, attempt: 1 })
   expect((await coffer.ended(uuid)).success).toBe('SUCCESS')
+  await source.drop()
+})
+
+test('F43 an upload whose bell is in the queue of dumps is taken from what was sent, and not from the living database', async () => {
+  await using coffer = await startTestCoffer()
+  await using producer = await startProducerOf(coffer)
+  const source = await createTestDatabase()
+  await fillTable(source.url, 100)
+  // Of which nothing answers: a dump would fail.
+  const { database } = await services(coffer)
+  const uuid = await upload(producer, database, await pgDump(source.url, ['--format=custom']))
+  const [part] = await coffer.parts(uuid)
+  await coffer.redis.flushdb()
+  await coffer.worker({ env: { COFFER_RECONCILE_SECONDS: '600' } })
+  expect(await inject(coffer, 'dump', { id: part?.uuid, attempt: 1 })).toBe('sealed')
+  expect(await coffer.ended(uuid)).toMatchObject({ success: 'SUCCESS', trigger: 'UPLOAD' })
   await source.drop()
 })

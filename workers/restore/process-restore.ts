@@ -9,6 +9,7 @@ import { listUnfinishedRestores, recordRecovered } from '../../shared/catalog/re
 import { CofferError, toCofferError } from '../../shared/errors.ts'
 import { reached } from '../../shared/steps.ts'
 import type { Life } from '../life.ts'
+import { refuseRetry } from '../refuse-retry.ts'
 import type { BellJob, WorkerContext } from '../run-processor.ts'
 import { endRestored, endUnrestored } from './ends.ts'
 import { openTarget, type OpenTarget } from './open-target.ts'
@@ -21,8 +22,11 @@ export async function processRestore(context: WorkerContext, job: BellJob): Prom
   const { catalog, config, owner, clock, log } = context
   const leaseSeconds = config.COFFER_LEASE_SECONDS
   const claim = await claimRestore(catalog, { ...job.data, owner, leaseSeconds, now: clock() })
-  if ('refused' in claim)
-    return claim.refused === 'stale' ? 'nothing to do' : 'waits: something else is under way with the same target'
+  if ('refused' in claim) {
+    if (claim.refused !== 'stale') return 'waits: something else is under way with the same target'
+    refuseRetry(job, 'restore', 'coffer restore <backup>')
+    return 'nothing to do'
+  }
   const restore = claim.claimed
   const life = liveFor(context, restore)
   log.info({ restore: restore.id, attempt: restore.attempt, action: restore.action }, 'restore claimed')

@@ -1,11 +1,11 @@
 import { forgetStaged, spentUploads } from '../../shared/catalog/staged-objects.ts'
 import { processRun, type BellJob, type WorkerContext } from '../run-processor.ts'
-import { takeUpload } from './take-upload.ts'
+import { takeWhatIsDue } from '../take.ts'
 
 /** One attempt to make a backup of what was uploaded: a run like any other, whose source is the staged object. */
 export async function processUpload(context: WorkerContext, job: BellJob): Promise<string> {
   try {
-    return await processRun(context, takeUpload(context), job)
+    return await processRun(context, takeWhatIsDue(context), job)
   } finally {
     await discardSpent(context, job.data.id).catch((error: unknown) =>
       context.log.warn({ run: job.data.id, err: error }, 'a staged object stays in the store until the sweep'),

@@ -14,6 +14,7 @@ import { reached } from '../../shared/steps.ts'
 import { deadlineToRead, startLife, type Life } from '../life.ts'
 import { persistently } from '../persistently.ts'
 import { runError } from '../run-error.ts'
+import { refuseRetry } from '../refuse-retry.ts'
 import type { BellJob, WorkerContext } from '../run-processor.ts'
 import type { Verdict } from './judge.ts'
 import { verifyEnvironment } from './verify-environment.ts'
@@ -25,8 +26,11 @@ export async function processVerify(context: WorkerContext, job: BellJob): Promi
   const leaseSeconds = config.COFFER_LEASE_SECONDS
   const gone = runError(new CofferError('CONFLICT', 'it is being deleted, or was'), job.data.attempt, clock())
   const claim = await claimVerification(catalog, { ...job.data, owner, leaseSeconds, gone, now: clock() })
-  if ('refused' in claim)
-    return claim.refused === 'gone' ? 'nothing to do: it is being deleted' : 'nothing to do: another bell was faster'
+  if ('refused' in claim) {
+    if (claim.refused === 'gone') return 'nothing to do: it is being deleted'
+    refuseRetry(job, 'verification', 'coffer verify <backup>')
+    return 'nothing to do: another bell was faster'
+  }
   const verification = claim.claimed
   const life = startLife({
     subject: `verification ${verification.id}`,
