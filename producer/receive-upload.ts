@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { writeAudit, type AuditEntry } from '../shared/catalog/audit.ts'
 import { insideTransaction } from '../shared/catalog/database.ts'
+import { isStagedNeeded } from '../shared/catalog/staged-objects.ts'
 import {
   holdUpload,
   recordReceived,
@@ -63,10 +64,17 @@ export async function receiveUpload(
     if (replaced !== null) await discard(replaced)
     return record
   } catch (error) {
-    await discard(key)
-    await releaseUpload(catalog, hold).catch((failure: unknown) => {
-      log.warn({ err: failure }, 'the lease of an upload was not given back')
-    })
+    await releaseUpload(catalog, hold)
+      .then(async () => {
+        // A commit whose answer was lost may have made it what counts; what the catalog can't tell is left to the sweep.
+        if ((await isStagedNeeded(catalog, upload.id, key)) === false) await discard(key)
+      })
+      .catch((failure: unknown) => {
+        log.warn(
+          { key, err: failure },
+          'the lease of an upload was not given back, and what it wrote stays in the store',
+        )
+      })
     throw error
   } finally {
     stopRenewing()

@@ -73,15 +73,17 @@ export async function processRun(context: WorkerContext, take: Take, job: BellJo
   const life = liveFor(context, run)
   log.info({ run: run.id, attempt: run.attempt }, 'run claimed')
   reached('after-claim', { run: run.id, attempt: run.attempt })
+  let isPlaceFree = false
   try {
     if (await isSealedAlready(context, run)) return 'sealed: it lay in the store already'
+    isPlaceFree = true
     await takeAndSeal(context, take, run, life)
     log.info({ run: run.id, attempt: run.attempt }, 'run sealed')
     return 'sealed'
   } catch (thrown) {
     const error = life.signal.aborted ? toCofferError(life.signal.reason) : toCofferError(thrown)
     log.warn({ run: run.id, attempt: run.attempt, code: error.code, err: error }, 'run ended without a seal')
-    await endRun(context, run, error, life.isSealing)
+    await endRun(context, run, error, { isPlaceFree, isSealing: life.isSealing })
     if (error.code === 'RUN_CANCELLED' || error.code === 'WORKER_STOPPED') return error.message
     throw error
   } finally {
@@ -123,15 +125,22 @@ async function takeAndSeal(context: WorkerContext, take: Take, run: ClaimedRun, 
   await sealRun({ ...context, recipients, store, signal: life.signal }, run, taken)
 }
 
-/** Cleans up and tells the catalog. What can't be done now is done by the reconciler when the lease has lapsed. */
-async function endRun(context: WorkerContext, run: ClaimedRun, error: CofferError, isSealing: boolean): Promise<void> {
+/**
+ * Cleans up and tells the catalog. Nothing is deleted where the place was not seen to be free: a sealed backup of an older copy of the
+ * catalog may lie there. What can't be done now is done by the reconciler when the lease has lapsed.
+ */
+async function endRun(
+  context: WorkerContext,
+  run: ClaimedRun,
+  error: CofferError,
+  { isPlaceFree, isSealing }: { isPlaceFree: boolean; isSealing: boolean },
+): Promise<void> {
   if (error.code === 'RUN_FENCED') return
   const { catalog, config, clock, log } = context
   const grace = AbortSignal.timeout(config.COFFER_LEASE_SECONDS * 1000)
   try {
     if ((await persistently(() => abandonSeal(catalog, run), grace)) === 'fenced') return
-    if (error.code !== 'STORE_OCCUPIED')
-      await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
+    if (isPlaceFree) await discardOrLeave(context, { ...run, storeUrl: run.store.url, mayHaveManifest: isSealing })
     await persistently(() => endAttempt(catalog, run, endOf(context, run, error, clock())), grace)
   } catch (failure) {
     log.warn({ run: run.id, attempt: run.attempt, err: failure }, 'the run is left to the reconciler')

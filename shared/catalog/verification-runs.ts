@@ -110,7 +110,8 @@ async function finish(tx: Db, fence: VerificationFence, { outcome, report, error
       ...[JSON.stringify(error ? [error] : []), now],
     ],
   )
-  await dropReadLease(tx, fence.id)
+  // Else the lease is that of who has taken it over.
+  if (rows.length > 0) await dropReadLease(tx, fence.id)
   return rows.length > 0
 }
 
@@ -119,11 +120,12 @@ const dropReadLease = (tx: Db, id: string) => tx.query('DELETE FROM leases WHERE
 /** RUNNING → QUEUED, for one whose worker was told to stop: it costs no try. */
 export async function requeueVerification(catalog: Catalog, fence: VerificationFence): Promise<void> {
   await catalog.transaction(async (tx) => {
-    await tx.query(
+    const requeued = await tx.query(
       `UPDATE verifications SET state = 'QUEUED', progress = NULL, owner = NULL, lease_expires_at = NULL
-        WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING'`,
+        WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'RUNNING' RETURNING id`,
       [fence.id, fence.attempt, fence.owner],
     )
+    if (requeued.length === 0) return
     await dropReadLease(tx, fence.id)
     await ringVerifications(tx, [fence.id])
   })

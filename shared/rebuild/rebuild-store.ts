@@ -10,6 +10,9 @@ import type { Store } from '../storage/store.ts'
 import { readText } from '../storage/text-objects.ts'
 import { findManifests, judgeManifest, type FoundManifest } from './judge-manifest.ts'
 
+/** Far beyond what Coffer writes. Anybody may have put it there. */
+const MAX_STATE_BYTES = 64 * 1024
+
 /** What a rebuild found in one store, and did. Lists hold the first 1000; the counts are of all. */
 export interface RebuildReport {
   manifests: number
@@ -128,7 +131,7 @@ function requireOneBackup(found: readonly FoundManifest[], report: RebuildReport
 
 async function withState(store: Store, found: FoundManifest): Promise<FoundPart> {
   const { manifest, text, keyPrefix, missing, verdict } = found
-  const state = parseState(await readText(store, `${keyPrefix}${STATE_NAME}`))
+  const state = parseState(await readText(store, `${keyPrefix}${STATE_NAME}`, MAX_STATE_BYTES))
   const isOwn = state?.service_instance_backup === manifest.service_instance_backup.id
   return { manifest, text, keyPrefix, missing, isGenuine: verdict === 'genuine', state: isOwn ? state : null }
 }

@@ -1,8 +1,9 @@
 import type { Store } from './store.ts'
 
-/** The text of a small object; null when it is not there. */
-export async function readText(store: Store, key: string): Promise<string | null> {
-  if (!(await store.head(key))) return null
+/** The text of a small object; null when it is not there, or has more than `maxBytes`. */
+export async function readText(store: Store, key: string, maxBytes = Infinity): Promise<string | null> {
+  const object = await store.head(key)
+  if (!object || object.size > maxBytes) return null
   const chunks: Buffer[] = []
   for await (const chunk of await store.read(key)) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks).toString('utf8')

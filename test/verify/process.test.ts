@@ -8,7 +8,7 @@ import { createDownload } from '../../shared/catalog/downloads.ts'
 import { createRestore } from '../../shared/catalog/restore-requests.ts'
 import { getServiceInstanceBackup } from '../../shared/catalog/service-instance-backups.ts'
 import { requestVerifications } from '../../shared/catalog/verification-requests.ts'
-import { claimVerification } from '../../shared/catalog/verification-runs.ts'
+import { claimVerification, endVerification, requeueVerification } from '../../shared/catalog/verification-runs.ts'
 import type { VerificationSubject } from '../../shared/catalog/verification-subjects.ts'
 import { getVerification } from '../../shared/catalog/verifications.ts'
 import type { VerificationLevel } from '../../shared/domain/verification.ts'
@@ -268,4 +268,20 @@ test('asking twice for the same is one verification; a bell that rings twice, or
   expect(await processVerify(worker.context, job)).toMatch(/nothing to do/)
   const unknown = { data: { id: randomUUID(), attempt: 1 }, attemptsMade: 0 }
   expect(await processVerify(worker.context, unknown)).toMatch(/nothing to do/)
+})
+
+test('a verifier that was taken over leaves the lease of its successor', async () => {
+  const id = await ask('checksum')
+  const gone = { code: 'CONFLICT', message: '', remedy: '', attempt: 1, at: worker.now.toISOString() }
+  const claim = { id, attempt: 1, owner: 'the second', leaseSeconds: 60, gone, now: worker.now }
+  expect(await claimVerification(coffer.catalog, claim)).toHaveProperty('claimed')
+  const leases = () => coffer.catalog.query(`SELECT kind, owner FROM leases`)
+  const before = await leases()
+  expect(before).toMatchObject([{ kind: 'read' }])
+  const late = { id, attempt: 1, owner: 'the first' }
+  const end = { outcome: 'passed' as const, report: null, error: null, now: worker.now }
+  expect(await endVerification(coffer.catalog, late, end, () => Promise.resolve())).toBe('fenced')
+  await requeueVerification(coffer.catalog, late)
+  expect(await leases()).toEqual(before)
+  expect(await getVerification(coffer.catalog, id, SCOPE)).toMatchObject({ state: 'RUNNING' })
 })

@@ -70,6 +70,18 @@ const neverTakes: Take = () => Promise.reject(new Error('nothing may be taken wh
 const run = ({ worker, id }: Past, attempt = 1, take = neverTakes) =>
   processRun(worker.context, take, { data: { id, attempt }, attemptsMade: 0 })
 
+/** The same store, but for what a fault changes of it. */
+function withStore(past: Past, faults: Partial<Store>): Past {
+  const changed: Partial<Record<keyof Store, unknown>> = { ...faults }
+  const get = (store: Store, name: keyof Store) => {
+    const value = store[name] as unknown
+    return changed[name] ?? (typeof value === 'function' ? (value.bind(store) as unknown) : value)
+  }
+  const store = new Proxy(past.coffer.store, { get: (target, name) => get(target, name as keyof Store) })
+  const stores = { open: () => store, [Symbol.dispose]: () => undefined }
+  return { ...past, worker: { ...past.worker, context: { ...past.worker.context, stores } } }
+}
+
 /** Signs what lies there with another secret key. */
 async function resign({ coffer }: Past): Promise<string> {
   const key = (await coffer.objects()).find((candidate) => candidate.endsWith('manifest.json')) ?? ''
@@ -166,7 +178,7 @@ test('a manifest that somebody else has signed is neither adopted nor overwritte
   expect(await everything(coffer)).toEqual(objects)
   const settings = { db: coffer.catalog, secrets: coffer.secrets, clock: () => new Date(), minimumAgeSeconds: 0 }
   const report = await sweepStore(settings, coffer.store)
-  expect(report).toMatchObject({ deletedAttempts: [], foreignAttempts: [key.slice(0, -'manifest.json'.length)] })
+  expect(report).toMatchObject({ deletedAttempts: [], keptAttempts: [key.slice(0, -'manifest.json'.length)] })
   expect(await everything(coffer)).toEqual(objects)
   await coffer.catalog.query('UPDATE service_instance_backups SET not_before = now()')
   const places: string[] = []
@@ -176,6 +188,47 @@ test('a manifest that somebody else has signed is neither adopted nor overwritte
   })
   await expect(failed).rejects.toThrow('far enough')
   expect(places).toEqual([key.replace('.1/manifest.json', '.2/')])
+})
+
+test.each([
+  ['the store fails while the manifest is read', new CofferError('STORE_UNREACHABLE', 'away')],
+  ['the catalog is busy', new Error('timeout exceeded when trying to connect')],
+])('where %s, what lies there is not taken for leftovers', async (_, error) => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  const past = await older(coffer, worker, 'queued')
+  const failing = withStore(past, { read: () => Promise.reject(error) })
+  await expect(run(failing)).rejects.toThrow(error.message)
+  expect(await everything(coffer)).toEqual(past.objects)
+})
+
+test('a run that is cancelled while it looks at a sealed backup of its own deletes nothing of it', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  const past = await older(coffer, worker, 'queued')
+  const head = async (key: string) => {
+    await coffer.catalog.query('UPDATE backups SET cancel_requested_at = now()')
+    return coffer.store.head(key)
+  }
+  await run(withStore(past, { head })).catch(() => undefined)
+  expect(await coffer.catalog.query('SELECT state FROM service_instance_backups')).not.toEqual([{ state: 'RUNNING' }])
+  expect(await everything(coffer)).toEqual(past.objects)
+})
+
+test('the sweep keeps a whole backup of an earlier attempt, which an older copy did not know to be sealed', async () => {
+  await using coffer = await startTestCoffer()
+  await using worker = await startClockedWorker(coffer, { now: NOW })
+  const past = await older(coffer, worker, 'queued')
+  const settings = { db: coffer.catalog, secrets: coffer.secrets, clock: () => new Date(), minimumAgeSeconds: 0 }
+  const payload = Object.keys(past.objects).find((key) => key.endsWith('.age')) ?? ''
+  const prefix = payload.slice(0, payload.lastIndexOf('/') + 1)
+  await coffer.catalog.query('UPDATE service_instance_backups SET attempt = 2, key_prefix = $1', [
+    prefix.replace('.1/', '.2/'),
+  ])
+  expect(await sweepStore(settings, coffer.store)).toMatchObject({ deletedAttempts: [], keptAttempts: [prefix] })
+  expect(await everything(coffer)).toEqual(past.objects)
+  await coffer.store.delete(payload)
+  expect(await sweepStore(settings, coffer.store)).toMatchObject({ deletedAttempts: [prefix], keptAttempts: [] })
 })
 
 test('F17 the sweep deletes no sealed attempt that is later than an older copy knows', async () => {

@@ -74,7 +74,7 @@ describe('the sweep', () => {
       deletedAttempts: [run.keyPrefix],
       abortedUploads: 0,
       unknownObjects: 2,
-      foreignAttempts: [],
+      keptAttempts: [],
     })
     expect(await coffer.objects()).toEqual([`${later}manifest.json`, `${foreign}manifest.json`].sort())
   })

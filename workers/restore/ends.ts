@@ -68,6 +68,8 @@ export async function endUnrestored(
     else if (await endRecovered(context, restore, error)) return 'restored'
   } catch (failure) {
     log.warn({ restore: id, attempt, err: failure }, 'the restore is left to the next attempt')
+    // The next attempt would find it done, and not what this one has found.
+    if (error.code === 'RESTORE_MISMATCH') await endFailed(context, restore, error).catch(() => undefined)
   }
   if (error.code === 'RUN_CANCELLED') return error.message
   throw error

@@ -10,6 +10,8 @@ import { databaseRestorer } from './restore-database.ts'
 import { mediaRestorer } from './restore-media.ts'
 import type { Preflight, Restorer, RestorePart } from './restorer.ts'
 
+const BEAT_MS = 1_000
+
 /** The restorer of what a backup contains, tied to the backup and the target. Cleaning up may need another life than restoring. */
 export interface OpenTarget {
   /** @throws KEY_MISSING, KEY_WRONG: before any work, with the public keys that are wanted and those that are there */
@@ -50,6 +52,22 @@ export async function openTarget(
     : tie(mediaRestorer, { ...part, contents }, manifest)
 }
 
+/**
+ * Removing millions of files, or moving them back, is quiet for long, which is no sign that it hangs. Until the deadline: then whoever
+ * hangs on a dead mount must lose the lease.
+ */
+async function busily<T>(life: Life, deadlineSeconds: number, work: () => Promise<T>): Promise<T> {
+  const until = performance.now() + deadlineSeconds * 1000
+  const beat = setInterval(() => {
+    if (performance.now() < until) life.report({})
+  }, BEAT_MS)
+  try {
+    return await work()
+  } finally {
+    clearInterval(beat)
+  }
+}
+
 function tie<Of extends Contents>(
   restorer: Restorer<Of>,
   part: Omit<RestorePart<Of>, 'life'>,
@@ -58,7 +76,8 @@ function tie<Of extends Contents>(
   return {
     requireKey: () => requireIdentityFor(recipients, part.identities),
     preflight: (life) => restorer.preflight({ ...part, life }),
-    recover: (life, id = part.id) => restorer.recover({ ...part, id, life }),
+    recover: (life, id = part.id) =>
+      busily(life, part.config.COFFER_DEADLINE_SECONDS, () => restorer.recover({ ...part, id, life })),
     forget: (ended) => restorer.forget(part, ended),
     restore: (life, preflight) => restorer.restore({ ...part, life }, preflight),
     confirm: (life) => restorer.confirm({ ...part, life }),

@@ -17,20 +17,22 @@ export interface SweepReport {
   abortedUploads: number
   /** Objects that look like ours but whose backup this catalog doesn't know: reported, never deleted. */
   unknownObjects: number
-  /** Attempts with a manifest that somebody else has signed: a backup of before the secret key was lost, perhaps. Never deleted. */
-  foreignAttempts: string[]
+  /**
+   * Attempts with a manifest that somebody else has signed, a backup of before the secret key was lost, perhaps; and whole ones of our
+   * own, which this catalog, an older copy of itself, does not know to be sealed. Never deleted.
+   */
+  keptAttempts: string[]
 }
 
 /**
  * Deletes what attempts that were never sealed have left in a store, when it is older than `minimumAgeSeconds`. What the catalog has
- * never heard of is not touched: it may be all that is left after the catalog was lost. Nor is what has a whole manifest of another
- * secret key: this catalog can't have judged it.
+ * never heard of is not touched: it may be all that is left after the catalog was lost. Nor is a whole backup, signed by whatever key.
  */
 export async function sweepStore(
   { db, secrets, clock, minimumAgeSeconds }: { db: Db; secrets: Secrets; clock: Clock; minimumAgeSeconds: number },
   store: Store,
 ): Promise<SweepReport> {
-  const report: SweepReport = { deletedAttempts: [], abortedUploads: 0, unknownObjects: 0, foreignAttempts: [] }
+  const report: SweepReport = { deletedAttempts: [], abortedUploads: 0, unknownObjects: 0, keptAttempts: [] }
   const isOld = (since: Date) => clock().getTime() - since.getTime() >= minimumAgeSeconds * 1000
   const attempts = rememberLast((parts) => findAttempt(db, parts))
   const orphans = new Set<string>()
@@ -44,9 +46,9 @@ export async function sweepStore(
       orphans.add(object.key.slice(0, object.key.length - parts.name.length))
   }
   for (const keyPrefix of orphans) {
-    const { verdict } = await judgeManifest({ secrets, store }, `${keyPrefix}${MANIFEST_NAME}`)
-    if (verdict === 'unverified') {
-      report.foreignAttempts.push(keyPrefix)
+    const found = await judgeManifest({ secrets, store }, `${keyPrefix}${MANIFEST_NAME}`)
+    if (found.verdict !== 'rejected' && (found.verdict === 'unverified' || found.missing.length === 0)) {
+      report.keptAttempts.push(keyPrefix)
       continue
     }
     await discardAttempt(store, keyPrefix)
@@ -93,7 +95,7 @@ export async function sweepStores(context: WorkerContext): Promise<void> {
           report.deletedAttempts.length +
           report.abortedUploads +
           report.unknownObjects +
-          report.foreignAttempts.length
+          report.keptAttempts.length
         if (found > 0) log.warn({ report, uploads }, 'the sweep found leftovers in a store')
       } catch (error) {
         log.error({ err: error }, 'a store could not be swept; the others are')
