@@ -6,6 +6,7 @@ import type { Catalog } from '../../shared/catalog/database.ts'
 import { openUpload } from '../../shared/catalog/uploads.ts'
 import { openLog } from '../../shared/log.ts'
 import { startTestCoffer } from '../support/coffer.ts'
+import { withFaults } from '../support/with-faults.ts'
 import { finish, services, stagedOf, startProducerOf } from '../support/uploads.ts'
 
 test('what a commit has made count stays in the store, though its answer was lost', async () => {
@@ -20,13 +21,7 @@ test('what a commit has made count stays in the store, though its answer was los
     await coffer.catalog.transaction(work)
     throw new Error('the connection was lost')
   }
-  const catalog = new Proxy(coffer.catalog, {
-    get: (target, name: keyof Catalog) => {
-      const value: unknown = target[name]
-      if (name === 'transaction') return transaction
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+  const catalog = withFaults(coffer.catalog, { transaction })
   const now = new Date()
   const sent = receiveUpload(
     {

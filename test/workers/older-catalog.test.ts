@@ -12,6 +12,7 @@ import { sweepStore } from '../../workers/tick/sweep.ts'
 import { startClockedWorker, type ClockedWorker } from '../support/clocked-worker.ts'
 import { startTestCoffer, type TestCoffer } from '../support/coffer.ts'
 import { sealBackup } from '../support/sealed-backups.ts'
+import { withFaults } from '../support/with-faults.ts'
 import { rebuildInto, sealedContents } from '../support/second-catalog.ts'
 
 const NOW = new Date('2026-03-01T12:00:00Z')
@@ -72,12 +73,7 @@ const run = ({ worker, id }: Past, attempt = 1, take = neverTakes) =>
 
 /** The same store, but for what a fault changes of it. */
 function withStore(past: Past, faults: Partial<Store>): Past {
-  const changed: Partial<Record<keyof Store, unknown>> = { ...faults }
-  const get = (store: Store, name: keyof Store) => {
-    const value = store[name] as unknown
-    return changed[name] ?? (typeof value === 'function' ? (value.bind(store) as unknown) : value)
-  }
-  const store = new Proxy(past.coffer.store, { get: (target, name) => get(target, name as keyof Store) })
+  const store = withFaults(past.coffer.store, faults)
   const stores = { open: () => store, [Symbol.dispose]: () => undefined }
   return { ...past, worker: { ...past.worker, context: { ...past.worker.context, stores } } }
 }
