@@ -258,6 +258,12 @@ export class CofferError extends Error {
   }
 }
 
+/** @param what lies in the target now */
+export const notEmptyAnyMore = (what: string): CofferError =>
+  new CofferError('TARGET_NOT_EMPTY', `${what}, and was empty when the restore began; nothing in it was touched`, {
+    remedy: 'restore again: what the target holds is backed up first',
+  })
+
 /** Anything thrown, as a CofferError: one of ours as it is, everything else as INTERNAL with its cause kept. */
 export function toCofferError(thrown: unknown): CofferError {
   if (thrown instanceof CofferError) return thrown

@@ -1,6 +1,6 @@
 import { lstat, opendir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { CofferError } from '../errors.ts'
+import { CofferError, notEmptyAnyMore } from '../errors.ts'
 import { fromText, quoted, type Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
 import { mountsInTheWay } from './mounts.ts'
@@ -32,6 +32,11 @@ export async function lookAtTarget(
       ...(await aboutPlaces(root, paths ?? [])),
     ],
   }
+}
+
+/** @throws TARGET_NOT_EMPTY */
+export async function requireStillEmpty(root: string): Promise<void> {
+  if ((await isThere(root)) && !(await isEmptyFolder(root))) throw notEmptyAnyMore(`the folder ${root} holds files`)
 }
 
 async function isEmptyFolder(root: string): Promise<boolean> {

@@ -1,4 +1,5 @@
-import type { PostgresConnection } from './connection.ts'
+import { notEmptyAnyMore } from '../errors.ts'
+import { describeConnection, type PostgresConnection } from './connection.ts'
 import { withSession, type Session } from './session.ts'
 
 export interface InstalledExtension {
@@ -46,6 +47,17 @@ export function inspectServer(
       isEmpty: (await listUserObjects(session, 1)).length === 0,
     }
   })
+}
+
+/** Asked again at the last moment of a restore that backs nothing up, since there was nothing. @throws TARGET_NOT_EMPTY */
+export async function requireStillEmpty(
+  connection: PostgresConnection,
+  options: { signal?: AbortSignal | undefined },
+): Promise<void> {
+  const [first] = await withSession(connection, { queryTimeoutMs: QUERY_TIMEOUT_MS, ...options }, (session) =>
+    listUserObjects(session, 1),
+  )
+  if (first !== undefined) throw notEmptyAnyMore(`${describeConnection(connection)} holds ${first}`)
 }
 
 /**

@@ -35,6 +35,8 @@ interface Kept {
 }
 
 const RENAME_TRIES = 5
+/** Between closing a database and opening it again nothing but the server may end a session: whoever did would leave it closed. */
+const UNDISTURBED = {}
 const OBJECT_IN_USE = '55006'
 /** In the note of a database that an undo has brought back: which was undone, and which restore, if any, it had come from. */
 const UNDONE = ' undone to '
@@ -76,7 +78,8 @@ export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Pro
     return carryOverProperties(session, target.database, scratch)
   })
   reached('restore-carried', { restore: id })
-  await withSession(door, { signal }, async (session) => {
+  signal?.throwIfAborted()
+  await withSession(door, UNDISTURBED, async (session) => {
     const comment = await commentOf(session, target.database)
     await exchange(session, target.database, keptName(id), scratch, async () => {
       const kept: Kept = { comment, isEmpty }
@@ -84,7 +87,6 @@ export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Pro
       await session.query(noteRestore(target.database, comment, id))
     })
   }).catch((error: unknown) => {
-    signal?.throwIfAborted()
     throw swapFailure(error, target)
   })
   reached('restore-swapped', { restore: id })
@@ -119,7 +121,8 @@ export async function dropKept({ id, door, signal }: Swap): Promise<void> {
  * @throws CONFLICT where the old one is not kept any more, or another restore has come since
  */
 export async function swapBack({ id, target, door, signal }: Swap): Promise<void> {
-  await withSession(door, { signal }, async (session) => {
+  signal?.throwIfAborted()
+  await withSession(door, UNDISTURBED, async (session) => {
     const last = (await lastRestore(session, target.database)) ?? ''
     const kept = await readKept(session, id)
     if (kept && restoredBy(last) === id) {

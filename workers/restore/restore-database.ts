@@ -9,6 +9,7 @@ import { planRestore, type RestoreMethod, type RestorePlan } from '../../shared/
 import { restoreTables } from '../../shared/postgres/restore-tables.ts'
 import { readContents } from '../../shared/postgres/rewrite-archive.ts'
 import { dropScratch, scratchName } from '../../shared/postgres/scratch.ts'
+import { requireStillEmpty } from '../../shared/postgres/server.ts'
 import { withSession } from '../../shared/postgres/session.ts'
 import { dropKept, findDoor, markerOfRestore, recoverSwap, swapBack, swapIn } from '../../shared/postgres/swap.ts'
 import { reached } from '../../shared/steps.ts'
@@ -46,9 +47,10 @@ export const databaseRestorer: Restorer<DumpContents> = {
     await withSession(target, {}, (session) => removeMarkers(session, ended))
   },
 
-  async restore(part) {
+  async restore(part, { isEmpty }) {
     const planned = await plan(part)
     refuseFindings(planned.findings, part.contents)
+    if (isEmpty) await requireStillEmpty(planned.target.connection, part.life)
     const { id, signal } = await partsOf(part)
     const common = {
       ...{ id, signal, target: planned.target, expected: part.contents, clients: planned.clients },
@@ -87,6 +89,7 @@ async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<R
   try {
     const report = await restoreIntoScratch({ ...into, clients, dump, expected, signal })
     reached('restore-compared', { restore: id })
+    if (isEmpty) await requireStillEmpty(connection, { signal })
     const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty })
     return { ...report, left_out: [...report.left_out, ...notCarried], method: METHODS.swap }
   } catch (error) {

@@ -4,7 +4,7 @@ import { isEverything } from '../../shared/domain/selection.ts'
 import { CofferError, type FailureCode } from '../../shared/errors.ts'
 import { naming } from '../../shared/media/extract.ts'
 import { readFileList } from '../../shared/media/file-list.ts'
-import { lookAtTarget } from '../../shared/media/look-at-target.ts'
+import { lookAtTarget, requireStillEmpty } from '../../shared/media/look-at-target.ts'
 import { mediaPolicy } from '../../shared/media/policy.ts'
 import { forgetTree, recoverTree, restoreTree } from '../../shared/media/restore-tree.ts'
 import { resolveMediaTarget } from '../../shared/media/root.ts'
@@ -101,7 +101,7 @@ function methodOf(part: Part, selected: SelectedPaths | null, survey: Survey | n
   return `${selected.paths.length} path(s) are ${how}, staged and compared with the list, then moved in; nothing else is touched`
 }
 
-async function restore(part: Part): Promise<Record<string, unknown>> {
+async function restore(part: Part, { isEmpty }: Preflight): Promise<Record<string, unknown>> {
   const { life, id, contents } = part
   const root = await targetOf(part)
   const selected = selectedOf(part)
@@ -118,6 +118,8 @@ async function restore(part: Part): Promise<Record<string, unknown>> {
       paths: selected?.paths ?? null,
       neededBytes: selected === null ? contents.bytes : 0,
       signal: life.signal,
+      // Nothing was backed up, since there was nothing: what has come since stays.
+      ...(isEmpty && { beforeCommit: () => requireStillEmpty(root) }),
       stage: async (staging) => {
         const staged = await (selected === null
           ? stageArchive(staging, { ...common, source: readPlain(part, 'archive') })
