@@ -97,6 +97,7 @@ async function commit<Report>(staging: Staging, options: TreeRestore<Report>): P
     await refuseMounts(root, paths)
     // Also what was staged must outlast a power cut now.
     await syncFileSystem(staging.path)
+    await staging.requireOwn()
     await commitJournal(staging, { makesRoot: live === null, steps: planSteps(staging, live, paths) })
   } finally {
     live?.close()

@@ -91,6 +91,12 @@ export class Staging {
     await syncParent(this.path)
   }
 
+  /** Asked before anything outside is touched. @throws RUN_FENCED where another has taken this worker for dead, and its staging away */
+  async requireOwn(): Promise<void> {
+    if (await this.#isStillThere()) return
+    throw new CofferError('RUN_FENCED', `${this.path} is not that of this attempt any more: another has taken over`)
+  }
+
   close(): void {
     this.folder.close()
   }

@@ -44,13 +44,16 @@ export async function restoreIntoScratch(options: {
   expected: DumpContents
   tablespace?: string
   trustedExtensions?: readonly string[]
+  /** Is told the oid of the scratch database. */
+  onMade?: (oid: number) => void
   signal?: AbortSignal | undefined
 }): Promise<RestoreReport> {
-  const { server, name, marker, clients, dump, expected, tablespace, trustedExtensions = [], signal } = options
+  const { server, name, marker, clients, dump, expected, tablespace, trustedExtensions = [], onMade, signal } = options
   const { major } = await inspectServer(server, { signal })
   const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
   const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
   const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
+  onMade?.(scratch.oid)
   reached('restore-scratch-made', { database: name })
   const place = await preparePlace({ ...server, database: name }, scratch, expected, major, trustedExtensions, signal)
   let archive: ArchiveContents | undefined

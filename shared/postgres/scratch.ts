@@ -49,28 +49,47 @@ export interface ScratchOptions extends Options {
  * not the locale, it is the server's own; C where that does not go with the encoding. Its owner is the connection's role; but since
  * what is restored may be hostile, a superuser gives it to a role of its own name that may do nothing else.
  *
- * @returns how its owner connects to it
+ * @returns how its owner connects to it, and its oid
  * @throws what connectionFailure makes of the server's refusal; CONFLICT where another owner's database has this name
  */
-export async function createScratch(server: PostgresConnection, options: ScratchOptions): Promise<PostgresConnection> {
+export async function createScratch(
+  server: PostgresConnection,
+  options: ScratchOptions,
+): Promise<PostgresConnection & { oid: number }> {
   const { name, marker, signal } = options
   return withSession(server, { signal }, async (session) => {
     await dropIn(session, name, marker)
     const owner = (await isSuperuser(session)) ? await createLesserRole(session, name) : null
     await createLike(session, options, owner?.user)
     await markDatabase(session, name, marker)
-    return { ...server, ...owner, database: name }
+    const oid = await oidOf(session, name)
+    if (oid === null) throw new Error(`the database ${name} was dropped at once`)
+    return { ...server, ...owner, database: name, oid }
   })
 }
 
-/** Drops it with the sessions in it, and its role where it has one of its name. May run twice. @throws CONFLICT where it is another's */
+/**
+ * Drops it with the sessions in it, and its role where it has one of its name. May run twice.
+ * @param options.oid only this very one: the next attempt may have one of the same name and marker
+ * @throws CONFLICT where it is another's
+ */
 export async function dropScratch(
   server: PostgresConnection,
   name: string,
   marker: string,
-  { signal }: Options = {},
+  { signal, oid }: Options & { oid?: number | undefined } = {},
 ): Promise<void> {
-  await withSession(server, { signal }, (session) => dropIn(session, name, marker))
+  await withSession(server, { signal }, async (session) => {
+    if (oid === undefined || (await oidOf(session, name)) === oid) await dropIn(session, name, marker)
+  })
+}
+
+/** By which one database is told from another that has come in its place; null where there is none. */
+export async function oidOf(session: Session, name: string): Promise<number | null> {
+  const { rows } = await session.query<{ oid: number }>('SELECT oid FROM pg_catalog.pg_database WHERE datname = $1', [
+    name,
+  ])
+  return rows[0]?.oid ?? null
 }
 
 /** Every throw-away database on the server whose name is one of ours, oldest name first. */

@@ -12,6 +12,7 @@ import {
   isSuperuser,
   markDatabase,
   markerOf,
+  oidOf,
   scratchName,
 } from './scratch.ts'
 import { lastRestore, noteIn, noteRestore } from './restore-note.ts'
@@ -66,13 +67,18 @@ export async function findDoor(target: PostgresConnection, signal?: AbortSignal)
  * Puts the scratch database of the restore in the place of its target, with the target's owner, grants and settings; the old one is kept
  * under another name, closed. Until the renames commit together, the target is the old one.
  *
+ * @param options.oid of the scratch database; a worker that was taken for dead must not put in what the next one has half restored
  * @returns what could not be carried over
- * @throws RESTORE_FAILED, the signal's reason, with the target open and as it was
+ * @throws RESTORE_FAILED, RUN_FENCED, the signal's reason, with the target open and as it was
  */
-export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Promise<string[]> {
+export async function swapIn(
+  swap: Swap,
+  { isEmpty, oid }: { isEmpty: boolean; oid: number | undefined },
+): Promise<string[]> {
   const { id, target, door, signal } = swap
   const scratch = scratchName('restore', id)
   const notCarried = await withSession(door, { signal }, async (session) => {
+    await requireOwn(session, scratch, oid)
     await disarm(session, scratch)
     await handOver(session, door, target.database, scratch)
     return carryOverProperties(session, target.database, scratch)
@@ -82,6 +88,7 @@ export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Pro
   await withSession(door, UNDISTURBED, async (session) => {
     const comment = await commentOf(session, target.database)
     await exchange(session, target.database, keptName(id), scratch, async () => {
+      await requireOwn(session, target.database, oid)
       const kept: Kept = { comment, isEmpty }
       await markDatabase(session, keptName(id), JSON.stringify(kept))
       await session.query(noteRestore(target.database, comment, id))
@@ -92,6 +99,11 @@ export async function swapIn(swap: Swap, { isEmpty }: { isEmpty: boolean }): Pro
   reached('restore-swapped', { restore: id })
   if (isEmpty) await dropKept(swap)
   return notCarried
+}
+
+async function requireOwn(session: Session, name: string, oid: number | undefined): Promise<void> {
+  if ((await oidOf(session, name)) === oid) return
+  throw new CofferError('RUN_FENCED', `the scratch database of this attempt is gone: another has taken over`)
 }
 
 /** Finishes or undoes what a killed swap has left. May run twice. */

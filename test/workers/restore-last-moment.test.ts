@@ -1,9 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { CofferError } from '../../shared/errors.ts'
+import { parsePostgresUrl } from '../../shared/postgres/connection.ts'
+import { listScratches, scratchName } from '../../shared/postgres/scratch.ts'
+import { markerOfRestore } from '../../shared/postgres/swap.ts'
 import type { Step } from '../../shared/steps.ts'
 import { databaseRestorer } from '../../workers/restore/restore-database.ts'
 import { mediaRestorer } from '../../workers/restore/restore-media.ts'
@@ -11,6 +14,7 @@ import { createOwnedDatabase, storeDump, type StoredDump } from '../support/data
 import { createTestDatabase, type TestDatabase } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { scratch } from '../support/media-archives.ts'
+import { expectSameTree, look } from '../support/media-zoo.ts'
 import { partOf } from '../support/media-restores.ts'
 import { query } from '../support/postgres.ts'
 import { fillFolder } from '../support/sample-data.ts'
@@ -105,5 +109,49 @@ describe('what comes into an empty target while it is restored, when nothing was
     await expect(mediaRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'TARGET_NOT_EMPTY' })
     expect(readFileSync(`${root}/upload.jpg`, 'utf8')).toBe('arrived')
     expect(await mediaRestorer.recover(part)).toBe('as-before')
+  })
+})
+
+describe('a worker that was taken for dead', () => {
+  test('puts no scratch database into place that the next one has half restored, and leaves it to that', async () => {
+    const url = await target('CREATE TABLE item AS SELECT 1 AS n')
+    const part = dump.into(url)
+    const preflight = await databaseRestorer.preflight(part)
+    const door = new URL(url)
+    door.pathname = '/postgres'
+    const [name, marker] = [scratchName('restore', part.id), markerOfRestore(part.id)]
+    const psql = (...statements: string[]) =>
+      execFileSync('psql', [door.href, '--quiet', ...statements.flatMap((statement) => ['--command', statement])])
+    // As the next attempt does: the same name, the same marker.
+    at('restore-compared', () => {
+      psql(`DROP DATABASE ${name}`, `CREATE DATABASE ${name}`, `COMMENT ON DATABASE ${name} IS 'coffer: ${marker}'`)
+    })
+    await expect(databaseRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'RUN_FENCED' })
+    expect(await items(url)).toEqual([{ count: 1 }])
+    expect((await listScratches(parsePostgresUrl(door.href))).map((scratch) => scratch.name)).toContain(name)
+    expect(await databaseRestorer.recover(part)).toBe('as-before')
+  })
+
+  test('moves nothing into a folder once another has made its staging anew', async () => {
+    await using place = scratch()
+    const root = `${place.path}/out`
+    for (const folder of ['in', 'out']) {
+      mkdirSync(`${place.path}/${folder}`)
+      await fillFolder(`${place.path}/${folder}`, folder === 'in' ? 5 : 9)
+    }
+    const media = await storeMedia(`${place.path}/in`, place.path)
+    const part = partOf(media, { root })
+    const preflight = await mediaRestorer.preflight(part)
+    const before = look(root)
+    at('media-staged', () => {
+      const staging = readdirSync(place.path, { recursive: true, encoding: 'utf8' }).find((path) =>
+        path.endsWith(part.id),
+      )
+      if (staging === undefined) throw new Error('there is no staging')
+      rmSync(`${place.path}/${staging}`, { recursive: true })
+      mkdirSync(`${place.path}/${staging}`)
+    })
+    await expect(mediaRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'RUN_FENCED' })
+    expectSameTree(look(root), before)
   })
 })

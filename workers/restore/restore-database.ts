@@ -85,16 +85,18 @@ async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<R
   if (!door) throw new Error('a swap was planned without a door')
   const [name, marker] = [scratchName('restore', id), markerOfRestore(id)]
   const trustedExtensions = target.extensions.map((extension) => extension.name)
-  const into = { server: door, name, marker, tablespace, trustedExtensions }
+  let oid: number | undefined
+  const onMade = (made: number) => void (oid = made)
+  const into = { server: door, name, marker, tablespace, trustedExtensions, onMade }
   try {
     const report = await restoreIntoScratch({ ...into, clients, dump, expected, signal })
     reached('restore-compared', { restore: id })
     if (isEmpty) await requireStillEmpty(connection, { signal })
-    const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty })
+    const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty, oid })
     return { ...report, left_out: [...report.left_out, ...notCarried], method: METHODS.swap }
   } catch (error) {
     // Whatever stopped it, the signal included, may not stop this; what can't be dropped now, `recover` drops.
-    if (!(await isIn(connection, id))) await dropScratch(door, name, marker).catch(() => undefined)
+    if (!(await isIn(connection, id))) await dropScratch(door, name, marker, { oid }).catch(() => undefined)
     throw error
   }
 }
