@@ -87,9 +87,16 @@ const sizeOf = (key: string, value: unknown) => Buffer.byteLength(JSON.stringify
 
 function shown(name: string, value: unknown): unknown {
   if (!SHOWN.has(name)) return '[not shown]'
-  // What is refused may be anything, also what the database can't keep.
-  const text = JSON.stringify(scrubDeep(value)).replaceAll('\\u0000', '')
-  return text.length > LONGEST_VALUE ? TOO_LONG : (JSON.parse(text) as unknown)
+  const scrubbed = withoutNul(scrubDeep(value))
+  return JSON.stringify(scrubbed).length > LONGEST_VALUE ? TOO_LONG : scrubbed
+}
+
+/** What is refused may be anything, also what the database can't keep. */
+function withoutNul(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\0', '')
+  if (Array.isArray(value)) return value.map(withoutNul)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.replaceAll('\0', ''), withoutNul(item)]))
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -77,5 +77,19 @@ export const refuseOddBody: RequestHandler = (request, _response, next) => {
       typeof value === 'object' && value !== null ? (Object.entries(value).flat() as unknown[]) : [],
     )
   }
+  refuseNul(request.body)
   next()
 }
+
+function refuseNul(body: unknown): void {
+  const [field] = Object.entries(body ?? {}).find((entry) => hasNul(entry)) ?? []
+  if (field === undefined) return
+  const [shown, message] = [field.replaceAll('\0', ''), 'must not contain NUL']
+  const details = { errors: [{ field: shown, message }] }
+  throw new CofferError('REQUEST_INVALID', `${shown} ${message}`, { details })
+}
+
+const hasNul = (value: unknown): boolean =>
+  typeof value === 'string'
+    ? value.includes('\0')
+    : typeof value === 'object' && value !== null && Object.entries(value).flat().some(hasNul)

@@ -41,12 +41,15 @@ export async function sendEvents(
   listeners.set(tokenId, count)
   const closed = new AbortController()
   response.once('close', () => closed.abort())
+  // Gone before anybody listened: `close` does not come twice.
+  const isGone = response.destroyed
+  if (isGone) closed.abort()
   const heartbeat = setInterval(() => {
     if (!response.writableNeedDrain) response.write(': still here\n\n')
   }, HEARTBEAT_MS)
   try {
     response.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' })
-    if (request.method === 'HEAD') return void response.end()
+    if (request.method === 'HEAD' || isGone) return void response.end()
     response.write(`retry: ${RETRY_MS}\n\n`)
     for await (const { event, data } of open(closed.signal)) {
       if (closed.signal.aborted) break

@@ -98,8 +98,10 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
       const blocks = text.split('\n\n')
       text = blocks.pop() ?? ''
       for (const block of blocks) {
-        const event = /^event: (.*)$/m.exec(block)?.[1]
-        const data = /^data: (.*)$/m.exec(block)?.[1]
+        // By line feeds only: to a regular expression, U+2028 in a text ends a line as well.
+        const lines = block.split('\n')
+        const valueOf = (name: string) => lines.find((line) => line.startsWith(name))?.slice(name.length)
+        const [event, data] = [valueOf('event: '), valueOf('data: ')]
         if (event !== undefined && data !== undefined) yield { event, data }
       }
     }

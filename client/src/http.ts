@@ -47,7 +47,12 @@ export class Http {
   }
 
   async json<T>(path: string, ask: Ask = {}): Promise<T> {
-    return (await (await this.send(path, ask)).json()) as T
+    const response = await this.send(path, ask)
+    const text = await response.text().catch((cause: unknown) => {
+      if (ask.signal?.aborted === true) throw cause
+      throw new CofferUnreachable(`the answer of ${path} broke off`, { cause })
+    })
+    return JSON.parse(text) as T
   }
 
   /**

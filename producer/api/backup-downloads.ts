@@ -2,10 +2,12 @@ import { z } from 'zod'
 import {
   createDownload,
   revokeDownload,
+  getBundle,
   getDownloadItem,
   listDownloadItems,
   type DownloadItem as StoredItem,
 } from '../../shared/catalog/downloads.ts'
+import { quarantined } from '../../shared/catalog/service-instance-backups.ts'
 import { toCofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
 import { mayReadOwn, requireReadable } from '../auth.ts'
@@ -50,8 +52,10 @@ export function backupDownloadRoutes({ catalog, secrets, settings, identities }:
           scope: actor.scope,
           now,
         })
+        const { items: whole } = await getBundle(catalog, download.uuid)
+        const locks = await Promise.all(whole.map((item) => lockOf(item, identities)))
         const link = bundleLink(secrets, origin, download.uuid, download.expires_at)
-        return { ...download, bundle_url: identities.length > 0 ? link : null }
+        return { ...download, bundle_url: locks.every((lock) => lock === null) ? link : null }
       },
     }),
     route({
@@ -120,7 +124,11 @@ export function backupDownloadRoutes({ catalog, secrets, settings, identities }:
 }
 
 /** Why the producer can't give the plain form; null: it can. */
-async function lockOf({ recipients, record }: StoredItem, identities: readonly string[]) {
+async function lockOf({ recipients, record, corrupt, ...item }: StoredItem, identities: readonly string[]) {
+  if (corrupt) {
+    const { code, message, remedy } = quarantined(item.service_instance_backup)
+    return { code, message, remedy }
+  }
   if (!record.encodings.includes('age')) return null
   try {
     await requireIdentityFor(recipients, identities)

@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
 import { writeAudit, type AuditEntry } from '../../shared/catalog/audit.ts'
 import { getBundle, getDownloadItem, renewDownloadLease, type DownloadItem } from '../../shared/catalog/downloads.ts'
+import { quarantined } from '../../shared/catalog/service-instance-backups.ts'
 import { CofferError } from '../../shared/errors.ts'
 import { requireIdentityFor } from '../../shared/identities.ts'
 import { holdBack } from '../../shared/pipeline/chunks.ts'
@@ -41,6 +42,7 @@ async function sendArtifact(
 ): Promise<void> {
   const item = await getDownloadItem(producer.catalog, id, { organisationId: null })
   refuseExpired(producer, id, item.expires_at)
+  refuseCorrupt([item])
   if (form === 'plain') await requireIdentityFor(item.recipients, producer.identities)
   const range = form === 'stored' ? requestedRange(request, response, item.record) : null
   response.set(artifactHeaders(item.record, form, fileName(item, form), range)).status(range === null ? 200 : 206)
@@ -54,6 +56,7 @@ async function sendArtifact(
 async function sendBundle(producer: Producer, id: string, request: Request, response: Response): Promise<void> {
   const { items, manifests, expiresAt } = await getBundle(producer.catalog, id)
   refuseExpired(producer, id, expiresAt)
+  refuseCorrupt(items)
   for (const { recipients } of items) await requireIdentityFor(recipients, producer.identities)
   const stores = new Map<string, Store>()
   for (const { store } of items) stores.set(store, stores.get(store) ?? (await producer.openStore(store)))
@@ -63,6 +66,12 @@ async function sendBundle(producer: Producer, id: string, request: Request, resp
       readArtifact({ store: stores.get(store) as Store, record, identities: producer.identities, signal })
     return zipped(bundleEntries({ items, manifests, open }))
   })
+}
+
+/** What was found corrupt since the links were made. @throws QUARANTINED */
+function refuseCorrupt(items: readonly DownloadItem[]): void {
+  const corrupt = items.find((item) => item.corrupt)
+  if (corrupt) throw quarantined(corrupt.service_instance_backup)
 }
 
 /** Keeps the backups of these items from being deleted while the body is on its way. */
@@ -135,8 +144,11 @@ function readingEntry(
 
 function abortWhenClosed(response: Response): AbortController {
   const abort = new AbortController()
-  response.once('close', () => {
+  const closed = () => {
     if (!response.writableFinished) abort.abort(new CofferError('RUN_CANCELLED', 'the client went away'))
-  })
+  }
+  response.once('close', closed)
+  // Gone before anybody listened: `close` does not come twice.
+  if (response.destroyed) closed()
   return abort
 }

@@ -34,6 +34,8 @@ export interface DownloadItem {
   record: ArtifactRecord
   /** The public keys that can read it, as its manifest says. */
   recipients: string[]
+  /** In quarantine. */
+  corrupt: boolean
   ended_at: Date
   expires_at: Date
   /** Whose link it is. */
@@ -54,6 +56,7 @@ const ITEM = `
   SELECT d.id AS uuid, d.download_id AS download, b.id AS backup, d.service_instance_backup_id AS service_instance_backup, si.type AS service_type,
          si.prefix, a.slug AS application, e.slug AS environment, b.created_at AS backup_created_at, s.store_id AS store, t.record,
          coalesce(s.recipients, '{}') AS recipients,
+         s.corrupt_at IS NOT NULL AS corrupt,
          d.ended_at, w.expires_at,
          (SELECT jsonb_build_object('token', w.created_by, 'name', max(name), 'organisation', a.organisation_id)
             FROM tokens WHERE id = w.created_by) AS made_by ${FROM}`

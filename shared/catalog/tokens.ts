@@ -139,16 +139,24 @@ export async function seedAdminToken(catalog: Catalog, token: string, now: Date)
   await catalog.transaction(async (tx) => {
     await tx.query('LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE')
     const sha256 = hashToken(token)
-    const [known] = await tx.query<{ id: string; is_same: boolean }>(
+    const known = await tx.query<{ id: string; is_same: boolean }>(
       `SELECT id, sha256 = $2 AS is_same FROM tokens WHERE name = $1 AND organisation_id IS NULL AND created_by IS NULL`,
       [BOOTSTRAP_TOKEN, sha256],
     )
-    if (known?.is_same === true) return
-    if (known) await tx.query('UPDATE tokens SET sha256 = $2, revoked_at = NULL WHERE id = $1', [known.id, sha256])
-    else
-      await tx.query(
-        `INSERT INTO tokens (id, organisation_id, name, role, sha256, created_at) VALUES ($1, NULL, $2, 'admin', $3, $4)`,
-        [randomUUID(), BOOTSTRAP_TOKEN, sha256, now],
-      )
+    if (known.some((token) => token.is_same)) return
+    for (const { id } of known) await replaceToken(tx, id, now)
+    await tx.query(
+      `INSERT INTO tokens (id, organisation_id, name, role, sha256, created_at) VALUES ($1, NULL, $2, 'admin', $3, $4)`,
+      [randomUUID(), BOOTSTRAP_TOKEN, sha256, now],
+    )
   })
+}
+
+/** Ends it with its sessions and links, and forgets its text, so that the configuration may name it again one day. */
+async function replaceToken(tx: Db, id: string, now: Date): Promise<void> {
+  await tx.query('UPDATE tokens SET sha256 = $2, revoked_at = coalesce(revoked_at, $3) WHERE id = $1', [
+    ...[id, randomBytes(32), now],
+  ])
+  await revokeDownloadsOf(tx, id, now)
+  await expireUploadsOf(tx, id, now)
 }

@@ -37,23 +37,20 @@ export async function previewPolicy(
 ): Promise<InstancePreview[]> {
   const instances = await listPreviewed(db, environmentId)
   const dueTimes = await dueTimesWithin(db, environmentId, { days, now, rules })
-  return instances.map(({ isLive, timezone, ...instance }) => {
+  const previews: InstancePreview[] = []
+  for (const { isLive, timezone, ...instance } of instances) {
     const { verdicts: today, ...named } = viewOf(instance, policy, now)
-    const { kept, going } = simulate(policy, instance.backups, {
+    const { kept, going } = await simulate(policy, instance.backups, {
       now,
       days,
       dueTimes: isLive ? dueTimes : [],
       timezone,
     })
     const counts = Map.groupBy(kept, ({ label, policy_class }) => label ?? policy_class)
-    return {
-      ...named,
-      today,
-      kept,
-      going,
-      counts: Object.fromEntries([...counts].map(([name, those]) => [name, those.length])),
-    }
-  })
+    const counted = Object.fromEntries([...counts].map(([name, those]) => [name, those.length]))
+    previews.push({ ...named, today, kept, going, counts: counted })
+  }
+  return previews
 }
 
 export interface ChangeOfPlan {

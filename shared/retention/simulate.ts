@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { localHour } from '../domain/local-time.ts'
 import { newestFirst } from '../domain/retention/input.ts'
 import type { RetentionPolicy } from '../domain/retention/policy.ts'
@@ -5,6 +6,7 @@ import type { PolicyClass } from '../domain/states.ts'
 import { planInstance, type KeptBackup } from './plan-instance.ts'
 
 const DAY_MS = 86_400_000
+const STEPS_AT_ONCE = 16
 
 /** A backup as it is at the end of a simulation. */
 export interface SimulatedEnd {
@@ -38,12 +40,12 @@ export interface Simulation {
   timezone: string
 }
 
-/** Takes and prunes one service instance's backups as the next days would. Pure. */
-export function simulate(
+/** Takes and prunes one service instance's backups as the next days would. Pure; lets others have their turn now and then. */
+export async function simulate(
   policy: RetentionPolicy,
   backups: readonly KeptBackup[],
   { now, days, dueTimes, timezone }: Simulation,
-): { kept: SimulatedEnd[]; going: Going[] } {
+): Promise<{ kept: SimulatedEnd[]; going: Going[] }> {
   const end = new Date(now.getTime() + days * DAY_MS)
   const going: Going[] = []
   const simulated = new Set<string>()
@@ -57,7 +59,9 @@ export function simulate(
     present = plan.filter(({ action }) => action === 'keep').map(({ backup, label }) => ({ ...backup, label }))
   }
   prune(now)
-  for (const due of dueTimes.length > 0 ? dueTimes : daily(now, days)) {
+  const steps = dueTimes.length > 0 ? dueTimes : daily(now, days)
+  for (const [step, due] of steps.entries()) {
+    if (step % STEPS_AT_ONCE === 0) await setImmediate()
     if (dueTimes.length > 0) {
       const taken = backupAt(due, timezone)
       simulated.add(taken.id)

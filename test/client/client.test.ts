@@ -120,3 +120,15 @@ test('refusals are errors with a code, and what is no Coffer is told as such', a
     null,
   ])
 })
+
+test('a text with line separators of other kinds is one event', async () => {
+  const told = JSON.stringify({ notes: 'a\u2028b\u2029c' })
+  const read = await program(
+    `import('${BUILT.replace('index.js', 'follow.js')}').then(async ({ eventsOf }) => {
+      const body = new Response('retry: 1\\n\\nevent: progress\\ndata: ' + ${JSON.stringify(told)} + '\\n\\n').body
+      console.log(JSON.stringify(await Array.fromAsync(eventsOf(body))))
+    })`,
+    {},
+  )
+  expect(read).toEqual([{ event: 'progress', data: told }])
+})

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createFailedLogins } from '../../producer/failed-logins.ts'
 import { insideTransaction } from '../../shared/catalog/database.ts'
-import { hashToken, revokeToken, seedAdminToken } from '../../shared/catalog/tokens.ts'
+import { hashToken, revokeToken } from '../../shared/catalog/tokens.ts'
 import { startTestProducer, type TestProducer } from '../support/producer.ts'
 import { generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { until } from '../support/until.ts'
@@ -161,18 +161,6 @@ test('the last admin of the whole installation cannot be revoked, also not by tw
     await until(async () => isOver || (await tx.query('SELECT 1 FROM pg_locks WHERE NOT granted')).length > 0)
   })
   expect(await slower).toMatchObject({ code: 'CONFLICT' })
-})
-
-test('a bootstrap token that was revoked stays so until the configuration names another', async () => {
-  await using own = await startTestProducer()
-  const spare = await own.createToken('admin')
-  const tokens = await own.ask('GET', '/apps/v3/tokens/')
-  const bootstrap = tokens.body.results.find((token) => token['name'] === 'bootstrap admin')?.uuid ?? ''
-  await own.ask('DELETE', `/apps/v3/tokens/${bootstrap}/`, { token: spare })
-  await seedAdminToken(own.catalog, own.place.adminToken, new Date())
-  expect((await own.ask('GET', '/iam/v3/me/')).status).toBe(401)
-  await seedAdminToken(own.catalog, 'another-token-of-the-operator', new Date())
-  expect((await own.ask('GET', '/iam/v3/me/', { token: 'another-token-of-the-operator' })).status).toBe(200)
 })
 
 test("an application made with an organisation's token is that organisation's", async () => {

@@ -242,3 +242,13 @@ test('a client that stops reading is let go, and the source closed', async () =>
   server.close()
   await once(server, 'close')
 })
+
+test('what is found corrupt after its links were made is not handed out by them', async () => {
+  const sealed = await sealHere({ archive: randomBytes(1_000), 'file-list': Buffer.from('{}\n') })
+  const [item] = (await linksTo(producer, sealed)) as [Item]
+  expect((await fetchBytes(item.stored_url)).status).toBe(200)
+  await producer.catalog.query('UPDATE service_instance_backups SET corrupt_at = now() WHERE id = $1', [sealed.part])
+  for (const url of [item.stored_url, item.download_url]) expect((await fetchBytes(url)).status).toBe(409)
+  const shown = await producer.ask('GET', `/apps/v3/backup-download-service-instances/${item.uuid}/`)
+  expect(shown.body).toMatchObject({ download_url: null, errors: [{ code: 'QUARANTINED' }] })
+})

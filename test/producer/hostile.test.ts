@@ -97,6 +97,7 @@ test.each([
   ['a lone surrogate', '{"slug": "\\ud800"}', 422, 'REQUEST_INVALID'],
   ['a lone surrogate in free text', '{"slug": "a", "name": "\\ud800"}', 422, 'REQUEST_INVALID'],
   ['a NUL', '{"slug": "a\\u0000"}', 422, 'REQUEST_INVALID'],
+  ['a NUL deep within', '{"slug": "a", "selection": {"paths": [{"a\\u0000": 1}]}}', 422, 'REQUEST_INVALID'],
   ['a deep nest of lists', '['.repeat(40_000) + ']'.repeat(40_000), 400, 'REQUEST_MALFORMED'],
   ['a deep nest of objects', '{"slug":'.repeat(9_000) + '1' + '}'.repeat(9_000), 400, 'REQUEST_MALFORMED'],
   ['a huge whole number', '{"slug": 1e400}', 422, 'REQUEST_INVALID'],
@@ -108,6 +109,21 @@ test.each([
   const reply = await post(body)
   // Who goes on sending after the refusal may lose the answer with the connection.
   if (reply !== '' || status !== 413) expectRawProblem(reply, status, code)
+})
+
+test('a NUL where only the database would refuse it, and six characters that spell one, make nothing fail', async () => {
+  const nobody = '00000000-0000-4000-8000-000000000000'
+  const restore = { backup: nobody, confirm: 'shop/live\0', selection: { paths: ['a\0'] } }
+  const refused = await producer.ask('POST', '/apps/v3/backup-restores/', { body: restore })
+  expect(refused.body).toMatchObject({ status: 422, code: 'REQUEST_INVALID' })
+  const slug = `app-${nobody.slice(0, 8)}`
+  const { body: app } = await producer.ask('POST', '/apps/v3/applications/', { body: { slug } })
+  const made = await producer.ask('POST', '/apps/v3/environments/', { body: { application: app.uuid, slug: 'live' } })
+  const spelled = { environment: made.body.uuid, notes: String.raw`C:\u0000` }
+  const answer = await producer.ask('POST', '/apps/v3/backups/', { body: spelled })
+  expect(answer.status, answer.text).toBeLessThan(500)
+  const audit = await producer.ask('GET', '/apps/v3/audit/?page_size=1')
+  expect(audit.body.results[0]).toMatchObject({ action: 'POST /apps/v3/backups/' })
 })
 
 test('a NUL in the id of a plan, which may be a slug too, or of a key, is an id that nothing has', async () => {

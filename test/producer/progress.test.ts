@@ -46,6 +46,30 @@ const parse = (text: string): Sent[] =>
     data: JSON.parse(data) as Sent['data'],
   }))
 
+test('a listener that is gone before the stream begins is forgotten at once', async () => {
+  let opened = false
+  const served = Promise.withResolvers<undefined>()
+  const app = express().get('/', (request, response) => {
+    const actor = { tokenId: 'gone', name: 'gone', role: 'viewer', scope: { organisationId: null } }
+    setActor(request, actor as Parameters<typeof setActor>[1])
+    response.once('close', () => {
+      const open = async function* () {
+        opened = true
+        await Promise.resolve()
+        yield { event: 'progress', data: {} }
+      }
+      sendEvents(request, response, open).then(() => served.resolve(undefined), served.reject)
+    })
+    response.destroy()
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`).catch(() => undefined)
+  await served.promise
+  expect(opened).toBe(false)
+  server.close()
+})
+
 test('whoever listens to a backup hears where it is at once, of every change, and of its end', async () => {
   await using producer = await startTestProducer()
   const id = await createBackup(producer)
