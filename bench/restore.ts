@@ -2,6 +2,7 @@
  * A restore beside `age -d | zstd -d | pg_restore` of the same artifact in the same run: `npm run bench:restore [-- <MiB> <rounds>]`. Preflight
  * and the safety backup are shown apart. Needs the programs age and zstd.
  */
+import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
@@ -35,6 +36,8 @@ const folder = await mkdtemp(join(tmpdir(), 'coffer-bench-'))
 let lastStep = 0
 
 async function timed<T>(title: string, work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
+  // What came before is on the disk first: nobody pays for another's writing.
+  execFileSync('sync')
   const begun = (lastStep = performance.now())
   const busy = processorSeconds()
   const result = await work()
