@@ -21,6 +21,7 @@ const LOCALE_REFUSED = ['22023', '42704', '42809', '42P17']
 
 /** Of 50 ms each. */
 const ENDING_TRIES = 200
+const NO_PID = 0
 
 const quoteLiteral = pg.escapeLiteral
 
@@ -122,22 +123,22 @@ export async function commentOf(session: Session, name: string): Promise<string 
   return rows[0]?.comment ?? null
 }
 
-/** Ends the other sessions in a database. @throws 42501 from the server where one belongs to a role that this one may not end */
-export async function endSessions(session: Session, name: string): Promise<void> {
+/** Ends the other sessions in a database, but that of `spared`, a pid. @throws 42501 from the server where one belongs to a role that this one may not end */
+export async function endSessions(session: Session, name: string, spared = NO_PID): Promise<void> {
   await session.query(
     `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-      WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'`,
-    [name],
+      WHERE datname = $1 AND pid NOT IN (pg_catalog.pg_backend_pid(), $2) AND backend_type = 'client backend'`,
+    [name, spared],
   )
 }
 
-/** Ends the other sessions in a database and waits until none is left. @throws RESTORE_FAILED where one does not end */
-export async function emptyOfSessions(session: Session, name: string): Promise<void> {
+/** Ends the other sessions in a database, but that of `spared`, and waits until none is left. @throws RESTORE_FAILED where one does not end */
+export async function emptyOfSessions(session: Session, name: string, spared = NO_PID): Promise<void> {
   for (let left = ENDING_TRIES; left > 0; left--) {
-    await endSessions(session, name)
+    await endSessions(session, name, spared)
     const { rows } = await session.query(
-      `SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' LIMIT 1`,
-      [name],
+      `SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> $2 AND backend_type = 'client backend' LIMIT 1`,
+      [name, spared],
     )
     if (rows.length === 0) return
     await session.query('SELECT pg_catalog.pg_sleep(0.05)')

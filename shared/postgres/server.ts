@@ -54,9 +54,14 @@ export async function requireStillEmpty(
   connection: PostgresConnection,
   options: { signal?: AbortSignal | undefined },
 ): Promise<void> {
-  const [first] = await withSession(connection, { queryTimeoutMs: QUERY_TIMEOUT_MS, ...options }, (session) =>
-    listUserObjects(session, 1),
+  await withSession(connection, { queryTimeoutMs: QUERY_TIMEOUT_MS, ...options }, (session) =>
+    refuseObjects(session, connection),
   )
+}
+
+/** @throws TARGET_NOT_EMPTY */
+export async function refuseObjects(session: Session, connection: PostgresConnection): Promise<void> {
+  const [first] = await listUserObjects(session, 1)
   if (first !== undefined) throw notEmptyAnyMore(`${describeConnection(connection)} holds ${first}`)
 }
 

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
 import { carryOverProperties, readProperties, resetSettings } from './database-properties.ts'
+import { closeDatabase, closeEmpty } from './close-database.ts'
 import { describeConnection, type PostgresConnection } from './connection.ts'
 import {
   commentOf,
@@ -69,7 +70,7 @@ export async function findDoor(target: PostgresConnection, signal?: AbortSignal)
  *
  * @param options.oid of the scratch database; a worker that was taken for dead must not put in what the next one has half restored
  * @returns what could not be carried over
- * @throws RESTORE_FAILED, RUN_FENCED, the signal's reason, with the target open and as it was
+ * @throws RESTORE_FAILED, RUN_FENCED, TARGET_NOT_EMPTY, the signal's reason, with the target open and as it was
  */
 export async function swapIn(
   swap: Swap,
@@ -87,7 +88,8 @@ export async function swapIn(
   signal?.throwIfAborted()
   await withSession(door, UNDISTURBED, async (session) => {
     const comment = await commentOf(session, target.database)
-    await exchange(session, target.database, keptName(id), scratch, async () => {
+    const close = isEmpty ? () => closeEmpty(session, target) : () => closeDatabase(session, target.database)
+    await exchange(session, { living: target.database, aside: keptName(id), next: scratch, close }, async () => {
       await requireOwn(session, target.database, oid)
       const kept: Kept = { comment, isEmpty }
       await markDatabase(session, keptName(id), JSON.stringify(kept))
@@ -139,7 +141,9 @@ export async function swapBack({ id, target, door, signal }: Swap): Promise<void
     const kept = await readKept(session, id)
     if (kept && restoredBy(last) === id) {
       const before = restoredBy(noteIn(kept.comment) ?? '')
-      await exchange(session, target.database, undoneName(id), keptName(id), async () => {
+      const close = () => closeDatabase(session, target.database)
+      const places = { living: target.database, aside: undoneName(id), next: keptName(id), close }
+      await exchange(session, places, async () => {
         await session.query(noteRestore(target.database, kept.comment, `${id}${UNDONE}${before}`))
       })
       reached('restore-undone', { restore: id })
@@ -181,15 +185,13 @@ const restoredBy = (note: string): string => note.split(UNDONE).at(-1) ?? ''
 /** Closes the living database, ends its sessions, and renames: it becomes `aside`, and `next` takes its place. */
 async function exchange(
   session: Session,
-  living: string,
-  aside: string,
-  next: string,
+  { living, aside, next, close }: { living: string; aside: string; next: string; close: () => Promise<void> },
   inTheSameTransaction: () => Promise<void>,
 ): Promise<void> {
   const name = quoteIdentifier(living)
-  await session.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
-  reached('restore-closed', { database: living })
   try {
+    await close()
+    reached('restore-closed', { database: living })
     for (let left = RENAME_TRIES; ; left--) {
       await endSessions(session, living)
       await endSessions(session, next)

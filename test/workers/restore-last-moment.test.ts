@@ -95,6 +95,18 @@ describe('what comes into an empty target while it is restored, when nothing was
     expect(await databaseRestorer.recover(part)).toBe('as-before')
   })
 
+  test('stays also where it comes after the last look before the database is closed', async () => {
+    const url = await target()
+    const part = dump.into(url)
+    const preflight = await databaseRestorer.preflight(part)
+    at('restore-carried', () => {
+      execFileSync('psql', [url, '--quiet', '--command', 'CREATE TABLE arrived AS SELECT 7 AS n'])
+    })
+    await expect(databaseRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'TARGET_NOT_EMPTY' })
+    expect(await query(url, 'SELECT n FROM arrived')).toEqual([{ n: 7 }])
+    expect(await databaseRestorer.recover(part)).toBe('as-before')
+  })
+
   test('stays in the folder, and the restore says so', async () => {
     await using place = scratch()
     mkdirSync(`${place.path}/in`)
