@@ -38,7 +38,10 @@ const Line = z.strictObject({
   new_mode: mode,
 })
 
-/** From here on the restore goes forward, whatever happens. The journal gets its name only when all of it is on the disk. */
+/**
+ * From here on the restore goes forward, whatever happens. The journal gets its name only when all of it is on the disk.
+ * @throws RUN_FENCED where the staging is another's by then
+ */
 export async function commitJournal(staging: Staging, { makesRoot, steps }: Journal): Promise<void> {
   const pending = `${staging.journal}.tmp`
   const fd = await open(pending, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
@@ -55,6 +58,8 @@ export async function commitJournal(staging: Staging, { makesRoot, steps }: Jour
     close(fd)
   }
   reached('media-journal-written')
+  // Planning millions of steps takes long: of a staging made anew meanwhile, this would put a half-written journal in force.
+  await staging.requireOwn()
   await rename(pending, staging.journal)
   await staging.sync()
   reached('media-journal-committed')

@@ -144,26 +144,54 @@ describe('a worker that was taken for dead', () => {
     expect(await databaseRestorer.recover(part)).toBe('as-before')
   })
 
-  test('moves nothing into a folder once another has made its staging anew', async () => {
-    await using place = scratch()
-    const root = `${place.path}/out`
-    for (const folder of ['in', 'out']) {
-      mkdirSync(`${place.path}/${folder}`)
-      await fillFolder(`${place.path}/${folder}`, folder === 'in' ? 5 : 9)
+  test('drops no scratch database of the next one when it had not made its own yet', async () => {
+    const url = await target('CREATE TABLE item AS SELECT 1 AS n')
+    const part = dump.into(url)
+    const preflight = await databaseRestorer.preflight(part)
+    const door = new URL(url)
+    door.pathname = '/postgres'
+    const name = scratchName('restore', part.id)
+    const fenced = new AbortController()
+    let openings = 0
+    // The dump is opened for the plan, then for the restore: only then did it freeze.
+    const report = (progress: object) => {
+      if (!('expected_bytes' in progress) || ++openings < 2) return
+      const mark = `COMMENT ON DATABASE ${name} IS 'coffer: ${markerOfRestore(part.id)}'`
+      execFileSync('psql', [door.href, '--quiet', '--command', `CREATE DATABASE ${name}`, '--command', mark])
+      fenced.abort(new CofferError('RUN_FENCED', 'another worker has taken it over'))
     }
-    const media = await storeMedia(`${place.path}/in`, place.path)
-    const part = partOf(media, { root })
-    const preflight = await mediaRestorer.preflight(part)
-    const before = look(root)
-    at('media-staged', () => {
-      const staging = readdirSync(place.path, { recursive: true, encoding: 'utf8' }).find((path) =>
-        path.endsWith(part.id),
-      )
-      if (staging === undefined) throw new Error('there is no staging')
-      rmSync(`${place.path}/${staging}`, { recursive: true })
-      mkdirSync(`${place.path}/${staging}`)
-    })
-    await expect(mediaRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'RUN_FENCED' })
-    expectSameTree(look(root), before)
+    const life = { ...part.life, signal: fenced.signal, report }
+    await expect(databaseRestorer.restore({ ...part, life }, preflight)).rejects.toMatchObject({ code: 'RUN_FENCED' })
+    expect(openings).toBe(2)
+    expect((await listScratches(parsePostgresUrl(door.href))).map((scratch) => scratch.name)).toContain(name)
+    expect(await databaseRestorer.recover(part)).toBe('as-before')
   })
+
+  test.each<Step>(['media-staged', 'media-journal-written'])(
+    'moves nothing into a folder once another has made its staging anew: %s',
+    async (step) => {
+      await using place = scratch()
+      const root = `${place.path}/out`
+      for (const folder of ['in', 'out']) {
+        mkdirSync(`${place.path}/${folder}`)
+        await fillFolder(`${place.path}/${folder}`, folder === 'in' ? 5 : 9)
+      }
+      const media = await storeMedia(`${place.path}/in`, place.path)
+      const part = partOf(media, { root })
+      const preflight = await mediaRestorer.preflight(part)
+      const before = look(root)
+      at(step, () => {
+        const staging = readdirSync(place.path, { recursive: true, encoding: 'utf8' }).find((path) =>
+          path.endsWith(part.id),
+        )
+        if (staging === undefined) throw new Error('there is no staging')
+        rmSync(`${place.path}/${staging}`, { recursive: true })
+        mkdirSync(`${place.path}/${staging}`)
+        // As the next attempt does while it writes its own.
+        if (step === 'media-journal-written') writeFileSync(`${place.path}/${staging}/journal.tmp`, '{"format":1')
+      })
+      await expect(mediaRestorer.restore(part, preflight)).rejects.toMatchObject({ code: 'RUN_FENCED' })
+      expectSameTree(look(root), before)
+    },
+  )
 })

@@ -95,8 +95,10 @@ async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<R
     const notCarried = await swapIn({ id, target: connection, door, signal }, { isEmpty, oid })
     return { ...report, left_out: [...report.left_out, ...notCarried], method: METHODS.swap }
   } catch (error) {
-    // Whatever stopped it, the signal included, may not stop this; what can't be dropped now, `recover` drops.
-    if (!(await isIn(connection, id))) await dropScratch(door, name, marker, { oid }).catch(() => undefined)
+    // Whatever stopped it, the signal included, may not stop this; what can't be dropped now, `recover` drops. So it does where no oid
+    // was told: what has this name may be the next attempt's.
+    if (oid !== undefined && !(await isIn(connection, id)))
+      await dropScratch(door, name, marker, { oid }).catch(() => undefined)
     throw error
   }
 }
