@@ -17,8 +17,8 @@ export async function closeDatabase(session: Session, name: string): Promise<voi
  */
 export async function closeEmpty(session: Session, target: PostgresConnection): Promise<void> {
   await withSession(target, {}, async (inside) => {
-    // In one transaction, so that a pooler, too, leaves it the same backend.
-    await inside.query('BEGIN')
+    // In one transaction, so that a pooler, too, leaves it the same backend; of a level that sees what was committed since it began.
+    await inside.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     const { rows } = await inside.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid')
     await closeDatabase(session, target.database)
     await emptyOfSessions(session, target.database, rows[0]?.pid)

@@ -29,7 +29,7 @@ test('after a login commands go there from any folder, and after a logout they d
   expect(refused).toMatchObject({
     code: 5,
     stdout: '',
-    stderr: expect.stringContaining('the token from stdin') as string,
+    stderr: expect.stringMatching(/the token from stdin[^]*remedy: .*coffer login http/) as string,
   })
   expect(await at(['login', address], ' \n')).toMatchObject({ code: 2 })
   expect(await at(['login', 'coffer.example'], 'x')).toMatchObject({ code: 2 })

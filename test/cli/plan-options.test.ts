@@ -16,6 +16,10 @@ test.each([
   ])
 })
 
+test('a schedule after --no-schedule begins a list', () => {
+  expect(parseSchedule('x=cron every day', false)).toEqual([{ name: 'x', kind: 'cron', cron: 'every day' }])
+})
+
 test.each([
   '',
   'night',

@@ -148,6 +148,13 @@ async function otherOrganisation(): Promise<string> {
   return row?.id ?? ''
 }
 
+test('a producer with another identity than the backup wants offers none', async () => {
+  const { recipient: stranger } = await generateIdentity()
+  const { backup } = await seal(producer, stranger, { archive: Buffer.from('abc') })
+  const answer = await producer.ask('POST', '/apps/v3/backup-downloads/', { body: { backup } })
+  expect(answer.body).toMatchObject({ bundle_url: null })
+})
+
 test('a producer without the identity offers none', async () => {
   await using keyless = await startTestProducer()
   const sealed = await seal(keyless, recipient, { archive: Buffer.from('abc') })

@@ -141,6 +141,10 @@ test('the command makes a sink, tests it, shows what was sent, and lists events'
     `INSERT INTO alerts (kind, subject, environment_id, message, raised_at) VALUES ('lost', 'x', $1, 'gone', now())`,
     [environment],
   )
+  expect(await run('notification', 'create', 'mail', '--type', 'email', '--to', 'a@b.c', '--url-stdin')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('mail goes --to somebody') as string,
+  })
   expect((await run('notification', 'test', 'shop-live')).stdout).toMatch(/has taken the test event/)
   expect((await run('notification', 'list')).stdout).toMatch(/shop-live +webhook +http:\/\/127\.0\.0\.1:\d+\/… +1 +-/)
   expect((await run('notification', 'show', 'shop-live')).stdout).toMatch(/lost\.raised +QUEUED +0/)

@@ -102,6 +102,13 @@ test('coffer verify and coffer drill end with 0 when all passed, 3 when somethin
   })
   expect((await run('backup', 'show', backup.id)).stdout).toMatch(/restore-proven/)
   expect((await run('verify', 'list', 'shop/live')).stdout).toMatch(/drill +passed +(DATABASE|STORAGE) DEFAULT/)
+  expect((await run('verify', 'list', 'shop/live', '--level', 'checksum')).stdout).not.toMatch(/drill/)
+  const asked = await run('verify', backup.id, '--level', 'metadata', '--json')
+  const [one] = JSON.parse(asked.stdout) as { uuid: string }[]
+  expect(await run('verify', 'show', one?.uuid ?? '', '--wait')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/result: +passed/) as string,
+  })
   await worker.stop()
 
   const keyless = await coffer.worker({ env: { COFFER_AGE_IDENTITY_FILE: '' } })
