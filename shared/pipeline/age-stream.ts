@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import { CofferError } from '../errors.ts'
+import { release, releasing } from '../release.ts'
 import type { AgeHeader } from './age-header.ts'
 import { readAgeHeader } from './age-header.ts'
 import { ByteReader } from './byte-reader.ts'
@@ -10,7 +11,7 @@ export const CHUNK_BYTES = 64 * 1024
 export const TAG_BYTES = 16
 export const NONCE_BYTES = 16
 
-/** Encrypts a stream into the age v1 format: the header, the nonce, then STREAM chunks of 64 KiB. */
+/** Encrypts a stream into the age v1 format: the header, the nonce, then STREAM chunks of 64 KiB. Releases the source's chunks. */
 export async function* encryptAge(
   source: AsyncIterable<Uint8Array>,
   { header, fileKey }: AgeHeader,
@@ -20,17 +21,20 @@ export async function* encryptAge(
   yield Buffer.concat([header, nonce])
   const spare: Buffer[] = []
   let index = 0
-  for await (const { bytes, isLast } of inChunks(source, CHUNK_BYTES, spare)) {
+  for await (const { bytes, isLast } of inChunks(releasing(source), CHUNK_BYTES, spare)) {
     const cipher = createCipheriv(ALGORITHM, key, chunkNonce(index++, isLast), { authTagLength: TAG_BYTES })
     const body = cipher.update(bytes)
     cipher.final()
     if (!isLast) spare.push(bytes)
-    yield Buffer.concat([body, cipher.getAuthTag()])
+    const sealed = Buffer.concat([body, cipher.getAuthTag()])
+    release(body)
+    yield sealed
   }
 }
 
 /**
- * The inverse. Every chunk is authentic when it is yielded, but that nothing is missing is known only at the end.
+ * The inverse, which releases the source's chunks, too. Every chunk is authentic when it is yielded, but that nothing is missing is
+ * known only at the end.
  *
  * @param unlock gives the file key of a header, or throws
  * @throws ARTIFACT_CORRUPT when a byte was changed, moved, added or cut off
@@ -45,7 +49,7 @@ export async function* decryptAge(
     const key = payloadKey(fileKey, await reader.take(NONCE_BYTES))
     const spare: Buffer[] = []
     let index = 0
-    for await (const { bytes, isLast } of inChunks(reader.rest(), CHUNK_BYTES + TAG_BYTES, spare)) {
+    for await (const { bytes, isLast } of inChunks(releasing(reader.rest()), CHUNK_BYTES + TAG_BYTES, spare)) {
       const plain = openChunk(key, bytes, index++, isLast)
       if (!isLast) spare.push(bytes)
       yield plain

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { CofferError } from '../errors.ts'
+import { release } from '../release.ts'
 
 const STDERR_TAIL_BYTES = 64 * 1024
 const KILL_GRACE_MS = 3_000
@@ -53,7 +54,7 @@ export async function* readFromChild(command: ChildCommand): AsyncGenerator<Buff
  * Feeds `input` to the child and resolves after it has exited with 0. When the input fails, the child never sees an end of
  * input: its process group is ended first, then the input's error is thrown. A child that stops reading early and still
  * succeeds is believed, but the input is read to its end all the same, so that an error there still counts. While the child
- * takes a chunk the next one is made, so that the input may not write over a chunk that it has given away.
+ * takes a chunk the next one is made, so that the input may not write over a chunk that it has given away; what was taken is released.
  *
  * @throws CLIENT_MISSING, what `onFailure` makes, the input's error, or the signal's reason
  */
@@ -82,8 +83,14 @@ export async function writeToChild(command: ChildCommand, input: AsyncIterable<U
 /** Resolves to whether the child still takes input, once it has taken this. */
 function write({ stdin }: ChildProcess, chunk: Uint8Array): Promise<boolean> {
   return new Promise((resolve) => {
-    if (stdin?.writable) stdin.write(chunk, (error) => resolve(!error))
-    else resolve(false)
+    if (!stdin?.writable) {
+      resolve(false)
+      return
+    }
+    stdin.write(chunk, (error) => {
+      release(chunk)
+      resolve(!error)
+    })
   })
 }
 

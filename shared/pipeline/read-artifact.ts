@@ -1,6 +1,7 @@
 import type { ArtifactRecord } from '../domain/artifact.ts'
 import { CofferError } from '../errors.ts'
 import type { Store } from '../storage/store.ts'
+import { release } from '../release.ts'
 import { openAgeHeader } from './age-header.ts'
 import { decryptAge } from './age-stream.ts'
 import { Digest, watched } from './digest.ts'
@@ -50,6 +51,7 @@ export async function verifyStored({ store, record, signal, onProgress }: Stored
   try {
     for await (const chunk of await store.read(record.key, signal && { signal })) {
       stored.update(chunk as Buffer)
+      release(chunk as Buffer)
       onProgress?.({ plainBytes: 0, storedBytes: stored.size })
     }
   } catch (error) {

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { ArtifactKind, ArtifactRecord } from '../domain/artifact.ts'
 import { CofferError } from '../errors.ts'
 import type { Store, WriteOptions } from '../storage/store.ts'
+import { releasing } from '../release.ts'
 import { createAgeHeader, type AgeHeader } from './age-header.ts'
 import { encryptAge } from './age-stream.ts'
 import { Digest, watched } from './digest.ts'
@@ -15,6 +16,7 @@ export interface WriteArtifactOptions {
   store: Pick<Store, 'write' | 'read'>
   key: string
   kind: ArtifactKind
+  /** When it is asked for its next chunk, only `inspect` may still have a use for the last one. */
   source: AsyncIterable<Uint8Array>
   /** age public keys; without any the artifact is compressed only. */
   recipients: readonly string[]
@@ -62,7 +64,7 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<Writ
     report()
   })
   try {
-    const written = await store.write(key, body, { ...writeOptions(options), onReadBack: report })
+    const written = await store.write(key, releasing(body), { ...writeOptions(options), onReadBack: report })
     if (written.size !== stored.size) {
       throw new CofferError('STORE_UNREACHABLE', `the store holds ${written.size} of ${stored.size} bytes of ${key}`)
     }

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import { CofferError } from '../errors.ts'
+import { ROOM_TO_SPARE } from '../release.ts'
 import { inChunks, mapInOrder, type Chunk } from './chunks.ts'
 import { encodeSeekTable, type FrameSize } from './seekable.ts'
 import { readFrames, type StoredFrame } from './zstd-reader.ts'
@@ -11,8 +12,6 @@ export const FRAMES_IN_FLIGHT = 4
 const LEVEL = 3
 /** Output is gathered in pieces of this size: small ones cost a round trip to the thread pool each, large ones memory. */
 const OUTPUT_BYTES = 256 * 1024
-/** A buffer that is filled to its last byte has Node ask for more, with another buffer and another round trip to the thread pool. */
-const ROOM_TO_SPARE = 64
 
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
@@ -38,7 +37,8 @@ export async function* compressFrames(source: AsyncIterable<Uint8Array>): AsyncG
 }
 
 /**
- * The inverse. Every frame is proven by its checksum when it is yielded; the seek table must be the very end.
+ * The inverse, which releases the source's chunks. Every frame is proven by its checksum when it is yielded; the seek table must be
+ * the very end.
  *
  * @param maxBytes of output; frames that announce more are refused before they are decompressed
  * @throws ARTIFACT_CORRUPT
@@ -73,6 +73,7 @@ async function compressFrame(plain: Buffer): Promise<StoredFrame> {
 export async function decompressFrame({ bytes, plainSize }: StoredFrame): Promise<Buffer> {
   let plain: Buffer
   try {
+    // A buffer that is filled to its last byte has Node ask for more, with another buffer and another round trip to the thread pool.
     plain = await decompress(bytes, { chunkSize: plainSize + ROOM_TO_SPARE, maxOutputLength: Math.max(plainSize, 1) })
   } catch (cause) {
     throw new CofferError('ARTIFACT_CORRUPT', `a zstd frame is damaged: ${(cause as Error).message}`, { cause })

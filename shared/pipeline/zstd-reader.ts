@@ -18,6 +18,7 @@ export interface StoredFrame {
 /**
  * Cuts a seekable zstd file into its frames by their block headers (RFC 8878) and checks that the seek table agrees with
  * them and is the very end. Nothing is decompressed here. Memory of frames that the consumer is done with may go into `spare`.
+ * The source's chunks are released.
  *
  * @throws ARTIFACT_CORRUPT, also when the frames announce more than `maxBytes`
  */

@@ -14,8 +14,9 @@ export class ArchiveReader {
   intSize = 4
   offsetSize = 8
 
+  /** Copies the chunk, which its owner may release. */
   append(chunk: Buffer): void {
-    this.#bytes = this.#at === this.#bytes.length ? chunk : Buffer.concat([this.#bytes.subarray(this.#at), chunk])
+    this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), chunk])
     this.#at = 0
   }
 

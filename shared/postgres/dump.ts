@@ -12,7 +12,7 @@ import { inspectServer } from './server.ts'
 export interface OpenDump {
   /** Plain bytes in the custom format, uncompressed inside. pg_dump starts with the first read and is ended when the reader stops. */
   source: AsyncIterable<Buffer>
-  /** Takes every chunk of the source, in order; throws DUMP_INVALID at the first that does not parse. */
+  /** Takes every chunk of the source, in order, and keeps none; throws DUMP_INVALID at the first that does not parse. */
   inspect(chunk: Buffer): void
   /** After the source has ended; throws DUMP_INVALID where it did not parse to its end. */
   contents(): DumpContents

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
+import { release } from '../release.ts'
 import { checkStore } from './check-store.ts'
 import { onDisk, onDiskIfThere, systemCode } from './file-errors.ts'
 import { makeMarked, MARKER, requireMarked } from './file-marker.ts'
@@ -202,6 +203,7 @@ async function fillAndProve(
     for await (const chunk of readFully(handle, path, 0, heldSize - 1)) {
       signal?.throwIfAborted()
       held.update(chunk)
+      release(chunk)
       onReadBack?.()
     }
     if (heldSize !== size || held.digest('hex') !== sent.digest('hex')) {

@@ -47,7 +47,8 @@ export interface Store {
    * Streams a body of unknown length. Resolves only when the object is durable and the store has confirmed size and checksum;
    * nothing is visible under `key` before. On any failure (of the body, too) nothing is left behind that `pendingUploads` would
    * not show, a pending upload was aborted and the abort awaited. The one exception: a store that can't be reached any more after
-   * the request that makes the object visible may keep the whole object. Closes the body, also on failure.
+   * the request that makes the object visible may keep the whole object. Closes the body, also on failure. Has no use any more for a
+   * chunk of the body when it asks for the next.
    */
   write(key: string, body: AsyncIterable<Uint8Array>, options?: WriteOptions): Promise<WrittenObject>
 

@@ -81,6 +81,23 @@ describe('the parser of a dump', () => {
     )
   })
 
+  test('keeps nothing of a chunk: what becomes of it afterwards does not matter', () => {
+    const points = fc.array(fc.nat(dump.length), { minLength: 1, maxLength: 20 })
+    const parseGone = (chunks: Iterable<Buffer>) => {
+      const parser = new DumpParser()
+      for (const chunk of chunks) {
+        const gone = Buffer.from(chunk)
+        parser.push(gone)
+        gone.fill(0xff)
+      }
+      return parser.end()
+    }
+    fc.assert(
+      fc.property(points, (at) => isDeepStrictEqual(parseGone(cut(dump, at)), parsed)),
+      { numRuns: 200 },
+    )
+  })
+
   test('refuses the dump at every length but its own', () => {
     const accepted = [...dump.keys()].filter((length) => outcome(dump.subarray(0, length)) !== 'DUMP_INVALID')
     expect(accepted).toEqual([])

@@ -2,6 +2,7 @@ import { ARTIFACT_NAMES } from '../../shared/domain/artifact.ts'
 import { writeArtifact } from '../../shared/pipeline/write-artifact.ts'
 import { findPostgresClients } from '../../shared/postgres/clients.ts'
 import { openDump } from '../../shared/postgres/dump.ts'
+import { releasing } from '../../shared/release.ts'
 import type { TakeContext } from '../run-processor.ts'
 import type { TakenBackup } from '../seal.ts'
 import { vetDatabase } from '../vet-database.ts'
@@ -25,7 +26,7 @@ export async function takeDump({
     store,
     key: `${run.keyPrefix}${ARTIFACT_NAMES.dump}`,
     kind: 'dump',
-    source: dump.source,
+    source: releasing(dump.source),
     inspect: (chunk) => dump.inspect(chunk),
     recipients,
     expectedSize: run.last?.stored_size ?? dump.estimatedBytes,
