@@ -30,6 +30,7 @@ interface One<Body extends z.ZodType, Query extends z.ZodRawShape, Reply extends
   reply: Reply
   /** Default: 200, or 204 without a body. */
   status?: number
+  vet?: (asked: Asked<z.infer<Body>, QueryOf<Query>>) => Promise<void>
   handle: (
     asked: Asked<z.infer<Body>, QueryOf<Query>>,
   ) => Reply extends z.ZodType ? Promise<z.infer<Reply>> : Promise<void>
@@ -40,23 +41,25 @@ export function route<
   Reply extends z.ZodType | null,
   Body extends z.ZodType = typeof NO_FIELDS,
   Query extends z.ZodRawShape = Nothing,
->({ body, handle, status, ...described }: One<Body, Query, Reply>): Route {
+>({ body, vet, handle, status, ...described }: One<Body, Query, Reply>): Route {
   const { method, query, reply } = described
   const takesBody = method === 'POST' || method === 'PATCH'
   const bodyAt = (now: Date) => (typeof body === 'function' ? body(now) : (body ?? NO_FIELDS))
   const answered = status ?? (reply === null ? 204 : 200)
+  const parse = (call: Call, now: Date) =>
+    ask(call, now, {
+      // No body at all is an empty object.
+      body: takesBody ? parseFields(bodyAt(now), call.body ?? {}) : undefined,
+      query: query ? parseFields(z.strictObject(query), call.query) : {},
+    }) as Asked<z.infer<Body>, QueryOf<Query>>
   return {
     ...described,
     ...(takesBody && { body: bodyAt }),
     answers: 'once',
     status: answered,
+    ...(vet && { vet: (call, now) => vet(parse(call, now)) }),
     async handle(call, now) {
-      const asked = ask(call, now, {
-        // No body at all is an empty object.
-        body: takesBody ? parseFields(bodyAt(now), call.body ?? {}) : undefined,
-        query: query ? parseFields(z.strictObject(query), call.query) : {},
-      })
-      const made = await handle(asked as Asked<z.infer<Body>, QueryOf<Query>>)
+      const made = await handle(parse(call, now))
       return reply === null ? { status: answered } : { status: answered, body: made }
     },
   }

@@ -4,16 +4,23 @@ import { findAnswer, keepAnswer, takeKey, type KeptAnswer } from '../shared/cata
 import { canonicalJson } from '../shared/domain/canonical-json.ts'
 import { CofferError } from '../shared/errors.ts'
 import type { Producer } from './producer.ts'
-import { isCreation, type Call, type Reply, type Route } from './routes.ts'
+import { keepsAnswer, type Call, type Reply, type Route } from './routes.ts'
 
-/** The key of a request whose answer is to be kept; null: it has none, or its answer is a secret and not for keeping. */
+/** The key of a request whose answer is to be kept; null: it has none, or its answer is not for keeping. */
 export function idempotencyKeyOf(route: Route, { idempotencyKey }: Call): string | null {
-  if (idempotencyKey === undefined || !isCreation(route) || route.isSecret === true) return null
+  if (idempotencyKey === undefined || !keepsAnswer(route)) return null
   if (/^[\x21-\x7e]{1,255}$/.test(idempotencyKey)) return idempotencyKey
   throw new CofferError('REQUEST_INVALID', 'the Idempotency-Key must be 1 to 255 visible ASCII characters', {
     details: { field: 'Idempotency-Key' },
   })
 }
+
+/** Whether this or another request got an answer under the key already: it is given again, whatever has become of the world since. */
+export const isAnswered = async (
+  { catalog, clock }: Pick<Producer, 'catalog' | 'clock'>,
+  { actor: { tokenId } }: Call,
+  key: string | null,
+): Promise<boolean> => key !== null && (await findAnswer(catalog, { tokenId, key }, clock())) !== null
 
 /**
  * Does the work of a key once: whoever asks the same again within a day gets the first answer. Answers are kept with the work, in its

@@ -49,16 +49,27 @@ type Given = Pick<z.infer<typeof SinkChanges>, 'url' | 'to' | 'environments' | '
 /** The sink, and the secret that its messages are signed with: shown now, and never again. */
 export type MadeSink = SinkView & { signing_secret?: string }
 
+type New = z.infer<typeof NewSink>
+type Changes = z.infer<typeof SinkChanges>
+
 /** @throws REQUEST_INVALID, NOT_FOUND, EGRESS_REFUSED, HOST_UNKNOWN */
-export async function makeSink(producer: Producer, input: z.infer<typeof NewSink>, scope: Scope): Promise<MadeSink> {
-  const { catalog, secrets, clock } = producer
+export async function vetNewSink(producer: Producer, input: New, scope: Scope): Promise<void> {
   const organisationId = scope.organisationId ?? input.organisation ?? null
-  if (input.organisation) await getOrganisation(catalog, input.organisation, scope)
-  const format = input.type === 'webhook' ? (input.format ?? 'coffer') : null
-  if (input.format !== undefined && format === null) throw invalid('format', `a sink of type ${input.type} has none`)
+  if (input.organisation) await getOrganisation(producer.catalog, input.organisation, scope)
+  if (input.format !== undefined && input.type !== 'webhook')
+    throw invalid('format', `a sink of type ${input.type} has none`)
   if (input.type === 'heartbeat' && input.environments?.length !== 1)
     throw invalid('environments', 'must be the one environment whose backups it is told of')
-  await checkSink(producer, input.type, input, { organisationId })
+  await checkFilters(producer, input.type, input, { organisationId })
+  await vetAddress(producer, input.type, input)
+}
+
+/** Of what `vetNewSink` let pass. @throws NOT_FOUND, CONFLICT */
+export async function makeSink(producer: Producer, input: New, scope: Scope): Promise<MadeSink> {
+  const { catalog, secrets, clock } = producer
+  const organisationId = scope.organisationId ?? input.organisation ?? null
+  const format = input.type === 'webhook' ? (input.format ?? 'coffer') : null
+  await checkFilters(producer, input.type, input, { organisationId })
   const id = randomUUID()
   const signingSecret = format === 'coffer' ? newSigningSecret() : undefined
   const secret = secretOf(input.type, input, signingSecret)
@@ -78,26 +89,21 @@ export async function makeSink(producer: Producer, input: z.infer<typeof NewSink
   return signingSecret === undefined ? sink : { ...sink, signing_secret: signingSecret }
 }
 
-/** A new address of a signed webhook gets a new signing secret. @throws as makeSink */
-export async function changeSink(
-  producer: Producer,
-  id: string,
-  input: z.infer<typeof SinkChanges>,
-  scope: Scope,
-): Promise<MadeSink> {
-  const { catalog, secrets } = producer
-  const sink = await getSink(catalog, id, scope)
-  const { type, format, organisation: organisationId } = sink
+/** @throws as vetNewSink */
+export async function vetSinkChanges(producer: Producer, id: string, input: Changes, scope: Scope): Promise<void> {
+  const { type, organisation: organisationId } = await getSink(producer.catalog, id, scope)
   if (type === 'heartbeat' && input.environments !== undefined && input.environments?.length !== 1)
     throw invalid('environments', 'must be the one environment whose backups it is told of')
-  const isMoved = input.url !== undefined || input.to !== undefined
-  await checkSink(
-    producer,
-    type,
-    isMoved ? input : { ...input, url: undefined, to: undefined },
-    { organisationId },
-    isMoved,
-  )
+  await checkFilters(producer, type, input, { organisationId })
+  if (isMove(input)) await vetAddress(producer, type, input)
+}
+
+/** Of what `vetSinkChanges` let pass. A new address of a signed webhook gets a new signing secret. @throws NOT_FOUND, CONFLICT */
+export async function changeSink(producer: Producer, id: string, input: Changes, scope: Scope): Promise<MadeSink> {
+  const { catalog, secrets } = producer
+  const { type, format, organisation: organisationId } = await getSink(catalog, id, scope)
+  await checkFilters(producer, type, input, { organisationId })
+  const isMoved = isMove(input)
   const signingSecret = isMoved && format === 'coffer' ? newSigningSecret() : undefined
   const secret = isMoved ? secretOf(type, input, signingSecret) : null
   const changed = await updateSink(catalog, id, scope, {
@@ -109,16 +115,14 @@ export async function changeSink(
   return signingSecret === undefined ? changed : { ...changed, signing_secret: signingSecret }
 }
 
-async function checkSink(
-  { catalog, outlets }: Producer,
-  type: SinkType,
-  given: Given,
-  scope: Scope,
-  hasAddress = true,
-): Promise<void> {
+const isMove = ({ url: address, to: recipients }: Changes) => address !== undefined || recipients !== undefined
+
+async function checkFilters({ catalog }: Producer, type: SinkType, given: Given, scope: Scope): Promise<void> {
   if (type === 'heartbeat' && given.kinds) throw invalid('kinds', 'a heartbeat is told of backups only, and of all')
   for (const id of given.environments ?? []) await getEnvironment(catalog, id, scope)
-  if (!hasAddress) return
+}
+
+async function vetAddress({ outlets }: Producer, type: SinkType, given: Given): Promise<void> {
   const [field, other] = type === 'email' ? (['to', 'url'] as const) : (['url', 'to'] as const)
   if (given[field] === undefined) throw invalid(field, `a sink of type ${type} needs it`)
   if (given[other] !== undefined) throw invalid(other, `a sink of type ${type} has none`)

@@ -4,7 +4,7 @@ import { EXAMPLES } from './examples.ts'
 import { OUTSIDE_PATHS, type Operation } from './openapi-outside.ts'
 import { codesOf } from './route-codes.ts'
 import { REPLIES } from './replies/fields.ts'
-import { isCreation, type Route } from './routes.ts'
+import { keepsAnswer, type Route } from './routes.ts'
 
 export type JsonSchema = Record<string, unknown>
 
@@ -83,8 +83,7 @@ function parametersOf(route: Route): JsonSchema[] {
     const isRequired = !(field as z.ZodType).safeParse(undefined).success
     return { name, in: 'query', ...(isRequired && { required: true }), schema }
   })
-  const isKept = isCreation(route) && route.isSecret !== true
-  return [...inPath, ...inQuery, ...(isKept ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : [])]
+  return [...inPath, ...inQuery, ...(keepsAnswer(route) ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : [])]
 }
 
 function requestBodyOf({ method, path }: Route, body: z.ZodType): JsonSchema {
@@ -105,7 +104,7 @@ function answerOf(route: Route): JsonSchema {
     }
   return {
     description: answers === 'list' ? 'A page of the list.' : route.status === 201 ? 'It is made.' : 'As asked.',
-    ...(route.status === 201 && route.isSecret !== true && { headers: { 'Idempotency-Replayed': REPLAYED } }),
+    ...(keepsAnswer(route) && { headers: { 'Idempotency-Replayed': REPLAYED } }),
     content: { 'application/json': { schema: answers === 'list' ? listOf(schema, route.more ?? {}) : schema } },
   }
 }

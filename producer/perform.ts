@@ -4,7 +4,7 @@ import { useTokenById } from '../shared/catalog/tokens.ts'
 import { CofferError } from '../shared/errors.ts'
 import { entryOf, noteAudit } from './audit.ts'
 import { requireRole, requireWholeInstallation, type Actor } from './auth.ts'
-import { doOnce, idempotencyKeyOf } from './idempotency.ts'
+import { doOnce, idempotencyKeyOf, isAnswered } from './idempotency.ts'
 import type { Producer } from './producer.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { isCreation, type Call, type Perform, type Reply, type Route } from './routes.ts'
@@ -58,6 +58,7 @@ function endingWithToken({ catalog, clock }: Producer, { tokenId }: Actor, reply
 async function change(producer: Producer, routesOf: RoutesOf, route: Route, call: Call): Promise<Reply> {
   const { catalog, clock, ringer } = producer
   const key = idempotencyKeyOf(route, call)
+  if (route.vet && !(await isAnswered(producer, call, key))) await route.vet(call, clock())
   const reply = await catalog.transaction(async (tx) => {
     // Bells that are rung before the commit find nothing.
     const inside = { ...producer, catalog: insideTransaction(catalog, tx), ringer: { nudge: () => undefined } }

@@ -1,5 +1,5 @@
 import type { FailureCode } from '../shared/errors.ts'
-import { isCreation, type Route } from './routes.ts'
+import { keepsAnswer, type Route } from './routes.ts'
 
 const ALWAYS = [
   'UNAUTHENTICATED',
@@ -20,13 +20,12 @@ const KEPT = ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_BUSY'] as const
 
 /** Every code that a route may refuse with: those of its kind, and its own. */
 export function codesOf(route: Route): FailureCode[] {
-  const isKept = isCreation(route) && route.isSecret !== true
   const codes: FailureCode[] = [
     ...ALWAYS,
     ...(route.method === 'GET' ? [] : WITH_BODY),
     ...(route.query ? ['REQUEST_INVALID' as const] : []),
     ...(route.path.includes(':') ? (['NOT_FOUND', 'REQUEST_MALFORMED'] as const) : []),
-    ...(isKept ? KEPT : []),
+    ...(keepsAnswer(route) ? KEPT : []),
     ...(route.codes ?? []),
   ]
   return [...new Set(codes)]

@@ -52,6 +52,11 @@ export interface Route {
   status: number
   /** The refusals that are its own, beside those of every route of its kind. */
   codes?: readonly FailureCode[]
+  /**
+   * Of a change: asks outside of the catalog (name servers, stores, folders) what must be known before it. It is awaited before the
+   * change's transaction, which would hold a connection of the catalog meanwhile.
+   */
+  vet?: (call: Call, now: Date) => Promise<void>
   /** @throws REQUEST_INVALID when body or query are not what the route says */
   handle: (call: Call, now: Date) => Promise<Reply>
   /** Of a change that takes long or does more than write to the catalog, and so can't be one transaction with its line of the audit log. */
@@ -64,6 +69,10 @@ export interface Route {
 
 /** Whether it makes something new, rather than to change what is there. */
 export const isCreation = ({ method, path }: Route): boolean => method === 'POST' && !path.includes(':')
+
+/** Whether its answer is kept under the Idempotency-Key of its request: with the work, in its transaction, and not where it holds a secret. */
+export const keepsAnswer = (route: Route): boolean =>
+  isCreation(route) && route.isSecret !== true && route.isLong !== true
 
 /** How a request of a route is done. */
 export type Perform = (route: Route, call: Call) => Promise<Reply>

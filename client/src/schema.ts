@@ -2840,10 +2840,7 @@ export interface operations {
   'post-catalog-rebuild': {
     parameters: {
       query?: never
-      header?: {
-        /** @description Made up by the client: sent again within 24 hours it makes nothing new, and gets the first answer. */
-        'Idempotency-Key'?: components['parameters']['IdempotencyKey']
-      }
+      header?: never
       path?: never
       cookie?: never
     }

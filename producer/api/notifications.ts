@@ -9,7 +9,7 @@ import { sendTo } from '../../shared/notify/send.ts'
 import { scrub } from '../../shared/scrub.ts'
 import { list, route } from '../define-route.ts'
 import { filterOf, filterText, filterUuid } from '../fields.ts'
-import { changeSink, makeSink, NewSink, SinkChanges } from '../notification-sinks.ts'
+import { changeSink, makeSink, NewSink, SinkChanges, vetNewSink, vetSinkChanges } from '../notification-sinks.ts'
 import type { Producer } from '../producer.ts'
 import { Delivery, Event, MadeSink, Sink, TestedSink } from '../replies/notifications.ts'
 import type { Route } from '../routes.ts'
@@ -52,6 +52,7 @@ function sinkRoutes(producer: Producer): Route[] {
       reply: MadeSink,
       status: 201,
       codes: ['NOT_FOUND', 'CONFLICT', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
+      vet: ({ body, actor }) => vetNewSink(producer, body, actor.scope),
       handle: ({ body, actor }) => makeSink(producer, body, actor.scope),
     }),
     route({
@@ -70,6 +71,7 @@ function sinkRoutes(producer: Producer): Route[] {
       body: SinkChanges,
       reply: MadeSink,
       codes: ['CONFLICT', 'EGRESS_REFUSED', 'HOST_UNKNOWN'],
+      vet: ({ id, body, actor }) => vetSinkChanges(producer, id, body, actor.scope),
       handle: ({ id, body, actor }) => changeSink(producer, id, body, actor.scope),
     }),
     route({

@@ -49,9 +49,9 @@ export function organisationRoutes({ catalog, settings }: Producer): Route[] {
       reply: Organisation,
       status: 201,
       codes: ['CONFLICT', 'CONNECTION_INVALID', 'CONNECTION_REFUSED_BY_POLICY'],
-      async handle({ body, now }) {
+      vet: ({ body: { media_roots: roots } }) => checkMediaRoots(roots ?? [], settings),
+      handle({ body, now }) {
         const { slug: chosen, name: given = chosen, media_roots: roots } = body
-        await checkMediaRoots(roots ?? [], settings)
         return createOrganisation(catalog, { slug: chosen, name: given, mediaRoots: roots, now })
       },
     }),
@@ -71,11 +71,14 @@ export function organisationRoutes({ catalog, settings }: Producer): Route[] {
       body: Changes,
       reply: Organisation,
       codes: ['CONFLICT', 'CONNECTION_INVALID', 'CONNECTION_REFUSED_BY_POLICY'],
+      async vet({ id, body: { media_roots: roots }, actor }) {
+        await getOrganisation(catalog, id, actor.scope)
+        requireWholeInstallation(actor, 'changing an organisation')
+        await checkMediaRoots(roots ?? [], settings)
+      },
       async handle({ id, body, actor }) {
         const { uuid } = await getOrganisation(catalog, id, actor.scope)
-        requireWholeInstallation(actor, 'changing an organisation')
         const { media_roots: roots, ...changes } = body
-        await checkMediaRoots(roots ?? [], settings)
         return updateOrganisation(catalog, uuid, { ...changes, mediaRoots: roots })
       },
     }),

@@ -63,9 +63,12 @@ export function serviceInstanceRoutes({ catalog, secrets, settings }: Producer):
       reply: ServiceInstance,
       status: 201,
       codes: ['NOT_FOUND', 'CONFLICT', ...CONNECTION_CODES],
+      async vet({ body, actor: { scope } }) {
+        await getEnvironment(catalog, body.environment, scope)
+        await checkConnection(body.type, body.connection, await policyFor(scope))
+      },
       async handle({ body, actor: { scope }, now }) {
         const { uuid: environmentId } = await getEnvironment(catalog, body.environment, scope)
-        await checkConnection(body.type, body.connection, await policyFor(scope))
         const id = randomUUID()
         return createServiceInstance(catalog, {
           id,
@@ -95,9 +98,12 @@ export function serviceInstanceRoutes({ catalog, secrets, settings }: Producer):
       body: Changes,
       reply: ServiceInstance,
       codes: ['CONFLICT', ...CONNECTION_CODES],
-      async handle({ id: asked, body, actor: { scope } }) {
-        const { uuid: id, type } = await getServiceInstance(catalog, asked, scope)
+      async vet({ id, body, actor: { scope } }) {
+        const { type } = await getServiceInstance(catalog, id, scope)
         if (body.connection) await checkConnection(type, body.connection, await policyFor(scope))
+      },
+      async handle({ id: asked, body, actor: { scope } }) {
+        const { uuid: id } = await getServiceInstance(catalog, asked, scope)
         return updateServiceInstance(catalog, id, scope, {
           prefix: body.prefix,
           connection: body.connection && encryptConnection(secrets, id, body.connection),

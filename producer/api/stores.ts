@@ -34,10 +34,8 @@ export function storeRoutes({ catalog, clock, openStore, tryStore }: Producer): 
       reply: Store,
       status: 201,
       codes: ['CONFLICT', 'STORE_REFUSED', 'STORE_UNREACHABLE'],
-      async handle({ body: { name, url }, now }) {
-        await tryStore(url)
-        return createStore(catalog, { name, url, now })
-      },
+      vet: ({ body: { url } }) => tryStore(url),
+      handle: ({ body: { name, url }, now }) => createStore(catalog, { name, url, now }),
     }),
     route({
       // Answers when all objects have been looked at; organisations share stores, so one of them may not ask.

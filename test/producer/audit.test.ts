@@ -134,7 +134,7 @@ test('every change of the table of routes is recorded, and reading is not', asyn
   const catalog = { query, transaction: (work: (tx: object) => unknown) => work({ query }) }
   const fake = { settings: {}, catalog, log, clock: systemClock, ringer: { nudge: () => undefined } }
   const answered = (routes: Route[]): Route[] =>
-    routes.map((route) => ({ ...route, handle: () => Promise.resolve({ status: 200 }) }))
+    routes.map((route) => ({ ...route, vet: () => Promise.resolve(), handle: () => Promise.resolve({ status: 200 }) }))
   const limits = { countRequest: () => undefined, countCreation: () => undefined, countSinkTest: () => undefined }
   const perform = performer(fake as unknown as Producer, (given) => answered(apiRoutes(given)), limits)
   const actor = { tokenId: randomUUID(), name: 'a', role: 'admin', scope: { organisationId: null } }
