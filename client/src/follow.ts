@@ -1,5 +1,6 @@
 import { CofferProblem, CofferUnreachable } from './errors.ts'
 import type { Http } from './http.ts'
+import { pause } from './pause.ts'
 
 export interface Wait<State> {
   signal?: AbortSignal
@@ -108,18 +109,4 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   } finally {
     await reader.cancel().catch(() => undefined)
   }
-}
-
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal?.reason as Error)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, milliseconds)
-    signal?.addEventListener('abort', stop, { once: true })
-  })
 }

@@ -1,3 +1,4 @@
+import { pause } from './pause.ts'
 import { CofferProblem, CofferUnreachable, type Problem } from './errors.ts'
 
 export interface Options {
@@ -15,6 +16,9 @@ export interface Ask {
   accept?: string
   signal?: AbortSignal | undefined
 }
+
+/** Before a request is sent again that is still under way: half a minute in all, which is what a query may take. */
+const BUSY_DELAYS_MS = [100, 200, 500, 1_000, 2_000, 4_000, 8_000, 15_000]
 
 /** Asks the producer, and gives back answers below 400 only. */
 export class Http {
@@ -56,16 +60,23 @@ export class Http {
   }
 
   /**
-   * Makes something once, however often that has to be asked: a lost answer is asked for again with the same key.
+   * Makes something once, however often that has to be asked: a lost answer is asked for again with the same key, and so is the answer
+   * to a request that is still under way.
    * @throws as send
    */
   async create<T>(path: string, body: unknown, key: string | undefined, signal?: AbortSignal): Promise<T> {
     const ask: Ask = { method: 'POST', body, idempotencyKey: key ?? crypto.randomUUID(), signal }
-    try {
-      return await this.json<T>(path, ask)
-    } catch (error) {
-      if (!(error instanceof CofferUnreachable)) throw error
-      return this.json<T>(path, ask)
+    const delays = [...BUSY_DELAYS_MS]
+    for (let isLost = false; ;) {
+      try {
+        return await this.json<T>(path, ask)
+      } catch (error) {
+        const isBusy = error instanceof CofferProblem && error.code === 'IDEMPOTENCY_KEY_BUSY'
+        const delay = isBusy ? delays.shift() : error instanceof CofferUnreachable && !isLost ? 0 : undefined
+        if (delay === undefined) throw error
+        isLost ||= !isBusy
+        await pause(delay, signal)
+      }
     }
   }
 }

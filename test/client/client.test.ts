@@ -5,8 +5,10 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { CLIENT_SCHEMA, clientTypes } from '../../scripts/client-types.ts'
+import { takeKey } from '../../shared/catalog/idempotency.ts'
 import { startTestCoffer } from '../support/coffer.ts'
 import { fillFolder } from '../support/sample-data.ts'
+import { until } from '../support/until.ts'
 import { startProducerOf } from '../support/uploads.ts'
 
 const run = promisify(execFile)
@@ -96,6 +98,28 @@ test('where events do not come through it asks instead, and sends a lost creatio
   )
   expect(done).toMatchObject({ lost: 2, ended: { success: 'SUCCESS' } })
   expect(await coffer.catalog.query('SELECT id FROM backups')).toHaveLength(1)
+})
+
+test('a creation whose key is still busy with the first request is sent again until that has ended', async () => {
+  await using coffer = await startTestCoffer()
+  await using producer = await startProducerOf(coffer)
+  await coffer.addService('STORAGE', (await coffer.mediaRoot('shop')).url)
+  const making = await coffer.catalog.transaction(async (tx) => {
+    const [token] = await coffer.catalog.query<{ id: string }>('SELECT id FROM tokens WHERE name = $1', [
+      'bootstrap admin',
+    ])
+    expect(await takeKey(tx, { tokenId: token?.id ?? '', key: 'once' })).toBe(true)
+    const made = program(
+      `const job = await new Coffer({ url, token }).backup({ environment: 'shop/live', idempotencyKey: 'once' })
+      console.log(JSON.stringify(job.uuid))`,
+      { URL_OF_COFFER: producer.url, TOKEN: producer.adminToken },
+    )
+    const refused = `SELECT id FROM audit WHERE code = 'IDEMPOTENCY_KEY_BUSY'`
+    await Promise.race([made, until(async () => (await coffer.catalog.query(refused)).length > 1)])
+    return { made }
+  })
+  const id = await making.made
+  expect(await coffer.catalog.query('SELECT id FROM backups')).toEqual([{ id }])
 })
 
 test('refusals are errors with a code, and what is no Coffer is told as such', async () => {
