@@ -25,12 +25,18 @@ export interface AuditEntry {
 const ORGANISATION_OF_TARGETS = `
   SELECT id FROM organisations WHERE id = ANY($7::uuid[])
    UNION ALL SELECT organisation_id FROM tokens WHERE id = ANY($7::uuid[])
+   UNION ALL SELECT organisation_id FROM notification_sinks WHERE id = ANY($7::uuid[])
    UNION ALL SELECT organisation_id FROM applications WHERE id = ANY($7::uuid[])
-   UNION ALL SELECT a.organisation_id FROM environments e JOIN applications a ON a.id = e.application_id
-              WHERE e.id = ANY($7::uuid[])
-                 OR e.id IN (SELECT environment_id FROM service_instances WHERE id = ANY($7::uuid[]))
-                 OR e.id IN (SELECT environment_id FROM backups WHERE id = ANY($7::uuid[]))
-                 OR e.id IN (SELECT b.environment_id FROM backups b JOIN restores r ON r.backup_id = b.id WHERE r.id = ANY($7::uuid[]))
+   UNION ALL SELECT a.organisation_id FROM applications a JOIN environments e ON e.application_id = a.id WHERE e.id IN (
+     SELECT id FROM environments WHERE id = ANY($7::uuid[])
+      UNION ALL SELECT environment_id FROM service_instances WHERE id = ANY($7::uuid[])
+      UNION ALL SELECT environment_id FROM verifications WHERE id = ANY($7::uuid[])
+      UNION ALL SELECT environment_id FROM backups WHERE id IN (
+        SELECT unnest($7::uuid[])
+         UNION ALL SELECT backup_id FROM service_instance_backups WHERE id = ANY($7::uuid[])
+         UNION ALL SELECT backup_id FROM restores WHERE id = ANY($7::uuid[])
+         UNION ALL SELECT d.backup_id FROM downloads d WHERE d.id = ANY($7::uuid[])
+            OR d.id IN (SELECT download_id FROM download_service_instances WHERE id = ANY($7::uuid[]))))
    LIMIT 1`
 
 /** Adds a line: the log is only ever added to, and the database refuses anything else. */
