@@ -169,6 +169,11 @@ export const FAILURES = {
     remedy:
       'set COFFER_DRILL_DATABASE_URL to a server for drills, with a role that may create databases; or set drill to null in the plan',
   },
+  DRILL_SERVER_FAILED: {
+    retry: 'backoff',
+    status: 502,
+    remedy: 'look at the log, the disk and the memory of the drill server, then drill again',
+  },
   KEY_MISSING: { retry: 'never', status: 503, remedy: 'give the process COFFER_AGE_IDENTITY_FILE' },
   KEY_WRONG: { retry: 'never', status: 500, remedy: 'give the identity of one of the recipients in the manifest' },
   KEYS_UNREADABLE: {

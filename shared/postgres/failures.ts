@@ -45,6 +45,14 @@ export function programFailure(
   })
 }
 
+const SERVER_GAVE_UP =
+  /server closed the connection unexpectedly|no connection to the server|connection to server .* failed|terminating connection|the database system is (shutting down|starting up|in recovery mode)|No space left on device|ERROR: {2}out of memory/s
+
+/** Whether a restore failed by its server, or by the machine that ended its program: that says nothing about the dump. */
+export function hasServerGivenUp({ code, message, details }: CofferError): boolean {
+  return code === 'RESTORE_FAILED' && (details['exit_signal'] === 'SIGKILL' || SERVER_GAVE_UP.test(message))
+}
+
 function scrub(text: string, { password }: PostgresConnection): string {
   return password === '' ? text : text.replaceAll(password, '***')
 }

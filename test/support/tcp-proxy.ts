@@ -8,8 +8,14 @@ export interface TcpProxy extends AsyncDisposable {
   heal(): void
 }
 
-/** A network that can be cut, in front of a server on loopback. */
-export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+/**
+ * A network that can be cut, in front of a server on loopback.
+ * @param cutAfter bytes of one connection to the server by which it is cut by itself
+ */
+export async function startTcpProxy(
+  target: { host: string; port: number },
+  { cutAfter = Infinity }: { cutAfter?: number } = {},
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let isCut = false
   const server = createServer((client) => {
@@ -26,6 +32,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     }
     if (upstream) client.pipe(upstream).pipe(client)
     else client.destroy()
+    client.on('data', () => client.bytesRead > cutAfter && cut())
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const cut = () => {

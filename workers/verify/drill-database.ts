@@ -1,5 +1,7 @@
 import type { DumpContents, Manifest } from '../../shared/domain/manifest.ts'
+import { CofferError } from '../../shared/errors.ts'
 import { findPostgresClients } from '../../shared/postgres/clients.ts'
+import { hasServerGivenUp } from '../../shared/postgres/failures.ts'
 import { restoreIntoScratch } from '../../shared/postgres/restore-into-scratch.ts'
 import { dropScratch } from '../../shared/postgres/scratch.ts'
 import { DumpCheck } from './check-dump.ts'
@@ -28,6 +30,9 @@ export async function drillDatabase(
     })
     restored()
     return { ...check.finish(contents), ...report, server: `${server.host}:${server.port}` }
+  } catch (error) {
+    if (!(error instanceof CofferError) || !hasServerGivenUp(error)) throw error
+    throw new CofferError('DRILL_SERVER_FAILED', error.message, { cause: error })
   } finally {
     // What can't be dropped now is dropped by the next tick of any worker.
     await dropScratch(server, name, marker).catch(() => undefined)
