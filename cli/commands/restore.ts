@@ -12,6 +12,7 @@ import { followRestore, pathOfRestore, RESTORES, showRestore, targetNames } from
 import { formatTime, table } from '../text.ts'
 import { collect } from './collect.ts'
 import { parseCount } from './parse-count.ts'
+import { refuseOthersOptions } from './others-options.ts'
 import { checkWait, withWait } from './wait-options.ts'
 import type { WaitOptions } from './wait-options.ts'
 
@@ -63,6 +64,7 @@ export function addRestoreCommands(program: Command, run: Runner): void {
     .description('the newest first; of an environment: out of its backups, and into it')
     .option('--limit <count>', 'at most so many', parseCount, 50)
     .action(run(list))
+  restore.hook('preAction', refuseOthersOptions)
 }
 
 async function create(context: Context, backup: string, options: RestoreOptions): Promise<Result> {

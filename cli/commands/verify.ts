@@ -6,17 +6,21 @@ import type { Result } from '../output.ts'
 import { Verification } from '../resources/restores.ts'
 import { formatTime, table } from '../text.ts'
 import { followVerifications, nameOf, startVerifications, verificationLines, VERIFICATIONS } from '../verifications.ts'
+import { refuseOthersOptions } from './others-options.ts'
 import { checkWait, withWait, type WaitOptions } from './wait-options.ts'
 
 interface VerifyOptions extends WaitOptions {
   level: VerificationLevel
 }
 
+const level = () => new Option('--level <level>', 'how deep').choices(VERIFICATION_LEVELS)
+
 export function addVerifyCommands(program: Command, run: Runner): void {
   const verify = withWait(program.command('verify'))
     .argument('<backup>')
     .description('prove that a backup is what was sealed')
-    .addOption(new Option('--level <level>', 'how deep').choices(VERIFICATION_LEVELS).default('checksum'))
+    .addOption(level().default('checksum'))
+    .hook('preAction', refuseOthersOptions)
     .action(
       run((context, backup: string, { level, ...wait }: VerifyOptions) =>
         startVerifications(context, { backup, level }, wait),
@@ -25,6 +29,7 @@ export function addVerifyCommands(program: Command, run: Runner): void {
   verify
     .command('list <environment>')
     .description('list what was verified, newest first; with --level of that level only')
+    .addOption(level())
     .action(
       run((context, environment: string, _options: object, command: Command) => {
         const isGiven = verify.getOptionValueSource('level') === 'cli'

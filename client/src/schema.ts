@@ -2167,6 +2167,7 @@ export interface components {
         | 'SIGNATURE_UNKNOWN'
         | 'CONTENTS_DIFFER'
         | 'DRILL_SERVER_MISSING'
+        | 'DRILL_SERVER_FAILED'
         | 'KEY_MISSING'
         | 'KEY_WRONG'
         | 'KEYS_UNREADABLE'

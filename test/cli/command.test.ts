@@ -53,6 +53,10 @@ describe('wrong usage ends with 2, says what is wrong, and asks no producer', ()
     [['service', 'update', 'shop/live:X', '--url', 'a', '--url-stdin'], /cannot be used with/],
     [['app', 'update', 'shop'], /nothing to change: give --slug or --name/],
     [['restore', BACKUP], /required option '--to <target>' not specified/],
+    [['restore', 'list', '--wait'], /coffer restore list takes no --wait/],
+    [['verify', 'list', 'shop/live', '--wait'], /coffer verify list takes no --wait/],
+    [['restore', 'undo', BACKUP, '--wait', '--table', 'a.b'], /coffer restore undo takes no --table/],
+    [['restore', 'show', BACKUP, '--no-safety-backup'], /coffer restore show takes no --no-safety-backup/],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await coffer(args, { url: await deadUrl() })
     expect([code, stdout]).toEqual([2, ''])
