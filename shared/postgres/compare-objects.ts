@@ -1,3 +1,4 @@
+import { canonicalSql } from './canonical-sql.ts'
 import { chooseClient, majorOf, type PostgresClient } from './clients.ts'
 import type { PostgresConnection } from './connection.ts'
 import { readFromChild } from '../pipeline/child.ts'
@@ -10,7 +11,10 @@ import { withSession } from './session.ts'
 
 export interface ComparedObjects {
   objects: number
-  /** `definitions`: their SQL is the same; `names`: all are there, and no others; `relations`: tables, views, sequences and indexes are there. */
+  /**
+   * `definitions`: their SQL is the same, but for what PostgreSQL writes differently once it has read it again; `names`: all are there, and
+   * no others; `relations`: tables, views, sequences and indexes are there.
+   */
   compared: 'definitions' | 'names' | 'relations'
   differences: string[]
 }
@@ -70,13 +74,21 @@ function differencesOf(expected: readonly ArchiveEntry[], there: readonly Archiv
   for (const entry of expected) {
     const title = titleOf(entry)
     const found = left.get(title) ?? []
-    const equal = found.findIndex(({ definition }) => definition === entry.definition)
+    const equal = indexOfSame(found, entry.definition)
     if (found.length === 0) differences.push(`${title} is missing`)
     else if (exactly && equal < 0) differences.push(`${title} is defined differently`)
     found.splice(Math.max(equal, 0), 1)
   }
   for (const [title, entries] of left) if (entries.length > 0) differences.push(`${title} is there and not in the dump`)
   return differences
+}
+
+/** -1: none is defined so. */
+function indexOfSame(entries: readonly ArchiveEntry[], definition: string): number {
+  const same = entries.findIndex((entry) => entry.definition === definition)
+  if (same >= 0) return same
+  const canonical = canonicalSql(definition)
+  return entries.findIndex((entry) => canonicalSql(entry.definition) === canonical)
 }
 
 async function* dumpSchema(
