@@ -81,7 +81,7 @@ export async function swapIn(
   const notCarried = await withSession(door, { signal }, async (session) => {
     await requireOwn(session, scratch, oid)
     await disarm(session, scratch)
-    await handOver(session, door, target.database, scratch)
+    await handOver(session, swap, scratch)
     return carryOverProperties(session, target.database, scratch)
   })
   reached('restore-carried', { restore: id })
@@ -167,16 +167,35 @@ const hasOwnRole = async (session: Session, scratch: string): Promise<boolean> =
   (await session.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [scratch])).rows.length > 0
 
 /** What a role of the scratch's own has restored goes to the owner of the target. Table by table, since one transaction could not lock thousands. */
-async function handOver(session: Session, door: PostgresConnection, target: string, scratch: string): Promise<void> {
+async function handOver(session: Session, { target, door, signal }: Swap, scratch: string): Promise<void> {
   if (!(await isSuperuser(session)) || !(await hasOwnRole(session, scratch))) return
-  const { owner } = await readProperties(session, target)
+  const { owner } = await readProperties(session, target.database)
   const [from, to] = [quoteIdentifier(scratch), quoteIdentifier(owner)]
-  await withSession({ ...door, database: scratch }, {}, async (inside) => {
+  await withSession({ ...door, database: scratch }, { signal }, async (inside) => {
+    await analyzeFirst(inside, owner)
     await inside.query(HAND_OVER_RELATIONS.replace('$owner', () => pg.escapeLiteral(owner)))
     await inside.query(`REASSIGN OWNED BY ${from} TO ${to}`)
     await inside.query(`DROP OWNED BY ${from}`)
     await inside.query(`DROP ROLE ${from}`)
   })
+}
+
+/**
+ * Autovacuum analyzes new tables soon, with the rights of their owner; of a superuser, what a hostile dump has put into indexes and
+ * statistics would run with all rights. So it is done before, when they belong to a role that may do nothing else.
+ */
+async function analyzeFirst(inside: Session, owner: string): Promise<void> {
+  const { rows } = await inside.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND rolsuper', [owner])
+  if (rows.length === 0) return
+  try {
+    await inside.query('ANALYZE')
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CofferError(
+      'RESTORE_FAILED',
+      `a table that would belong to the superuser ${owner} can't be analyzed: ${why}`,
+    )
+  }
 }
 
 /** The restore that what a note is about had come from; empty: none. */

@@ -124,6 +124,31 @@ describe('F36 a hostile dump runs no program, leaves the target as it was, and t
     expect(existsSync(canary)).toBe(false)
   })
 
+  test('what autovacuum would soon run with the rights of an owner who is a superuser has run before, without', async () => {
+    const ofSuperuser = await createTestDatabase()
+    await query(
+      source.url,
+      FUNCTION(''),
+      'CREATE TABLE a AS SELECT n FROM generate_series(1, 500) n',
+      'CREATE INDEX ON a (evil(n))',
+    )
+    const isSuper = '(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)'
+    await query(source.url, FUNCTION(`IF ${isSuper} THEN ${ATTACK()} END IF;`))
+    const part = (await storeDump(await dumpWhole(source.url))).into(ofSuperuser.url)
+    await databaseRestorer.restore(part, await databaseRestorer.preflight(part))
+    const waiting = `SELECT relname FROM pg_catalog.pg_stat_user_tables WHERE n_mod_since_analyze > 0 OR last_analyze IS NULL`
+    expect(await query(ofSuperuser.url, waiting)).toEqual([])
+    await databaseRestorer.confirm(part)
+
+    await query(source.url, FUNCTION(`IF NOT ${isSuper} THEN RAISE 'not yet'; END IF;`))
+    await query(source.url, 'DROP INDEX a_evil_idx', 'CREATE STATISTICS s ON (evil(n)), (n + 1) FROM a')
+    const patient = (await storeDump(await dumpWhole(source.url))).into(ofSuperuser.url)
+    const restored = databaseRestorer.restore(patient, await databaseRestorer.preflight(patient))
+    await expect(restored).rejects.toThrow(/can't be analyzed: not yet/)
+    expect(existsSync(canary)).toBe(false)
+    await ofSuperuser.drop()
+  })
+
   test('a session resolves no name by the settings of its database', async () => {
     await query(source.url, `ALTER DATABASE ${source.name} SET search_path = evil, pg_catalog`)
     const { rows } = await withSession(parsePostgresUrl(source.url), {}, (session) => session.query('SHOW search_path'))
