@@ -22,6 +22,9 @@ export interface TocEntry {
   /** The COPY statement that the data block belongs to; null where it is INSERT statements, or there is none. */
   copy: Buffer | null
   section: number
+  /** null: that of the database. */
+  tablespace: Buffer | null
+  owner: Buffer | null
   /** Ids of the entries that must be there before this one. */
   dependencies: number[]
 }
@@ -86,10 +89,10 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
   reader.skipText()
   const copy = reader.text()
   const schema = reader.text()
-  reader.skipText()
+  const tablespace = reader.text()
   if (minor >= 14) reader.skipText()
   if (minor >= 16) reader.int()
-  reader.skipText()
+  const owner = reader.text()
   const withOids = reader.text()?.toString('latin1')
   if (withOids !== 'false' && withOids !== 'true') throw invalid(`${where} has ${withOids ?? 'nothing'} for its OIDs`)
   const dependencies = readDependencies(reader, where)
@@ -103,6 +106,8 @@ export function readTocEntry(reader: ArchiveReader, minor: number): TocEntry {
     definition,
     copy: copy?.length ? copy : null,
     section,
+    tablespace: tablespace?.length ? tablespace : null,
+    owner: owner?.length ? owner : null,
     dependencies,
   }
 }

@@ -60,7 +60,8 @@ export class DumpParser {
       const entry = reader.attempt(() => readTocEntry(reader, header.minor))
       if (!entry) return false
       // Definitions may be many megabytes, and only that of the encoding is asked for.
-      this.#entries.push(isDescribed(entry) ? entry : { ...entry, definition: null, dependencies: [] })
+      const rest = { definition: null, tablespace: null, owner: null, dependencies: [] }
+      this.#entries.push(isDescribed(entry) ? entry : { ...entry, ...rest })
     }
     return true
   }

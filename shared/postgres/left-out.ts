@@ -1,4 +1,6 @@
 import type { ExtensionFate } from './extensions.ts'
+import { notCarried } from './not-carried.ts'
+import { protectsFrom, rolesNeeded } from './role-needs.ts'
 import type { ArchiveContents, ArchiveEntry } from './rewrite-archive.ts'
 
 /** What the place that is restored into already has or allows. The role itself is never a superuser. */
@@ -8,6 +10,8 @@ export interface Place {
   schemas?: ReadonlySet<string>
   /** The role may comment on the schema public. */
   ownsPublic: boolean
+  /** All of the server. */
+  roles: ReadonlySet<string>
 }
 
 export interface Restorable {
@@ -41,8 +45,13 @@ export function partArchive({ entries }: ArchiveContents, place: Place): Restora
   const leftOut = new Map<number, string>()
   const titles = new Set<string>()
   for (const entry of entries) {
+    const roles = rolesNeeded(entry)
+    const missing = roles.filter((role) => !place.roles.has(role))
     const needed = entry.dependencies.find((id) => leftOut.has(id))
-    const why = whyLeftOut(entry, place) ?? (isCommentOnAny(entry, titles) ? 'what it describes is left out' : null)
+    const why =
+      whyLeftOut(entry, place) ??
+      (isCommentOnAny(entry, titles) ? 'what it describes is left out' : null) ??
+      (missing.length > 0 ? `the server lacks the role ${missing.join(', ')}` : null)
     if (why === null && isPresent(entry, place, isOwnTable)) parted.present.push(entry)
     else if (why === null && needed === undefined) parted.entries.push(entry)
     else {
@@ -50,10 +59,12 @@ export function partArchive({ entries }: ArchiveContents, place: Place): Restora
       leftOut.set(entry.dumpId, title)
       titles.add(title)
       const reason = why ?? `it needs ${leftOut.get(needed ?? 0) ?? ''}, which is left out`
-      if (why !== null || MINOR_KINDS.has(entry.kind)) parted.leftOut.push(`${title}: ${reason}`)
+      const isMissed = protectsFrom(entry) && missing.length < roles.length
+      if ((why !== null && !isMissed) || MINOR_KINDS.has(entry.kind)) parted.leftOut.push(`${title}: ${reason}`)
       else parted.findings.push(`${title} can't be restored: ${reason}`)
     }
   }
+  parted.leftOut.push(...notCarried(parted.entries))
   return parted
 }
 

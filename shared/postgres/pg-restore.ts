@@ -17,8 +17,8 @@ export interface PgRestore {
 }
 
 /**
- * Feeds an archive to pg_restore, which stops at the first error. Owners and grants are left out, since the roles of the source need not
- * exist here: all belongs to the role of the connection.
+ * Feeds an archive to pg_restore, which stops at the first error. Owners, grants and tablespaces are left out, since those of the source need
+ * not exist here: all belongs to the role of the connection, and lies where the database does.
  *
  * @throws RESTORE_FAILED, RESTORE_MISMATCH where a row check within the archive failed, the archive's own error, or the signal's reason
  */
@@ -30,7 +30,7 @@ export async function feedPgRestore(run: PgRestore, archive: AsyncIterable<Buffe
       program: client.pgRestore,
       args: [
         // The empty name stands for PGDATABASE, which is literal; any other would be parsed as a connection string.
-        ...['--no-password', '--dbname=', '--exit-on-error', '--no-owner', '--no-acl'],
+        ...['--no-password', '--dbname=', '--exit-on-error', '--no-owner', '--no-acl', '--no-tablespaces'],
         ...(inOneTransaction ? ['--single-transaction'] : []),
       ],
       env: environment.variables,

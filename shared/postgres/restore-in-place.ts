@@ -92,8 +92,8 @@ export async function recoverInPlace(
   })
 }
 
-export function placeOf({ fates, foreignSchemas, ownsPublic }: Target) {
-  return { extensions: fates, schemas: new Set(foreignSchemas), ownsPublic }
+export function placeOf({ fates, foreignSchemas, ownsPublic, roles }: Target) {
+  return { extensions: fates, schemas: new Set(foreignSchemas), ownsPublic, roles: new Set(roles) }
 }
 
 /** A program outlives the worker that started it: with all its input, it would commit after everybody has looked. */

@@ -13,6 +13,8 @@ import { createScratch, isSuperuser } from './scratch.ts'
 import { inspectServer } from './server.ts'
 import { withSession } from './session.ts'
 
+const ROLES = 'SELECT rolname FROM pg_catalog.pg_roles'
+
 export interface RestoreReport extends ComparedRows {
   objects: number
   compared: ComparedObjects['compared']
@@ -94,11 +96,14 @@ async function preparePlace(
   trusted: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<Place> {
-  const extensions = await withSession(scratch, { signal }, (session) => extensionFates(session, expected))
+  const { extensions, roles } = await withSession(scratch, { signal }, async (session) => ({
+    extensions: await extensionFates(session, expected),
+    roles: new Set((await session.query<{ rolname: string }>(ROLES)).rows.map(({ rolname }) => rolname)),
+  }))
   const schemas = await withSession(server, { signal }, async (session) =>
     (await isSuperuser(session))
       ? createForbidden(session, expected, extensions, { trusted, owner: scratch.user })
       : new Set<string>(),
   )
-  return { extensions, schemas, ownsPublic: major >= FIRST_MAJOR_OWNING_PUBLIC }
+  return { extensions, schemas, roles, ownsPublic: major >= FIRST_MAJOR_OWNING_PUBLIC }
 }

@@ -107,5 +107,6 @@ function freshPlace(target: Target, expected: DumpContents): Place {
     extensions: target.freshFates,
     schemas: new Set(made.map(({ schema }) => schema)),
     ownsPublic: target.major >= FIRST_MAJOR_OWNING_PUBLIC,
+    roles: new Set(target.roles),
   }
 }

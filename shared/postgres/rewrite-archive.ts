@@ -13,11 +13,16 @@ import { encodingOf } from './dump-parser.ts'
 import { textDecoder } from './encoding.ts'
 
 /** An entry of the table of contents with its texts decoded, and the bytes it was read from. */
-export interface ArchiveEntry extends Omit<TocEntry, 'name' | 'schema' | 'definition' | 'copy'> {
+export interface ArchiveEntry extends Omit<
+  TocEntry,
+  'name' | 'schema' | 'definition' | 'copy' | 'tablespace' | 'owner'
+> {
   name: string
   schema: string
   definition: string
   copy: string | null
+  tablespace: string | null
+  owner: string | null
   bytes: Buffer
 }
 
@@ -123,6 +128,8 @@ function decodeContents(header: ArchiveHeader, read: readonly { value: TocEntry;
     schema: value.schema ? decode(value.schema) : '',
     definition: value.definition ? decode(value.definition) : '',
     copy: value.copy ? decode(value.copy) : null,
+    tablespace: value.tablespace ? decode(value.tablespace) : null,
+    owner: value.owner ? decode(value.owner) : null,
     bytes,
   }))
   return { header, encoding, entries }

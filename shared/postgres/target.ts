@@ -28,6 +28,8 @@ export interface Target extends ServerInfo {
   foreignObjects: string[]
   /** Schemas in which extensions of other roles lie. */
   foreignSchemas: string[]
+  /** All of the server. */
+  roles: string[]
   fates: Map<string, ExtensionFate>
   /** In a new database on the same server. */
   freshFates: Map<string, ExtensionFate>
@@ -104,6 +106,7 @@ const FACTS = `
          ) AS "lastingSessions",
          (SELECT count(*)::int FROM pg_prepared_xacts WHERE database = d.datname) AS "preparedTransactions",
          (SELECT coalesce(json_agg(DISTINCT nspname), '[]') FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-           WHERE e.oid >= 16384 AND n.oid >= 16384 AND NOT pg_has_role(e.extowner, 'USAGE')) AS "foreignSchemas"
+           WHERE e.oid >= 16384 AND n.oid >= 16384 AND NOT pg_has_role(e.extowner, 'USAGE')) AS "foreignSchemas",
+         (SELECT json_agg(rolname) FROM pg_roles) AS roles
     FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace JOIN pg_roles r ON r.rolname = current_user
    WHERE d.datname = current_database()`
