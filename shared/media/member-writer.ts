@@ -73,8 +73,11 @@ export class MemberWriter {
     this.#root.close()
   }
 
+  /** Waits for all, also where one fails: what still writes does so by the folders that are closed next. */
   async #settle(): Promise<void> {
-    await Promise.all(this.#pending.splice(0))
+    const ended = await Promise.allSettled(this.#pending.splice(0))
+    const failed = ended.find(({ status }) => status === 'rejected')
+    if (failed) throw (failed as PromiseRejectedResult).reason
   }
 
   async #openParent(components: readonly Bytes[], path: Bytes): Promise<Folder> {

@@ -37,11 +37,12 @@ export class NoteFile {
     this.#isOpen = false
   }
 
-  bytes(): AsyncIterable<Buffer> {
-    return createReadStream(this.#path)
+  /** Opens it with the first read: a stream that nobody reads would keep it open, and nobody would hear of its failure. */
+  async *bytes(): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of createReadStream(this.#path)) yield chunk as Buffer
   }
 
   read(): AsyncGenerator<FileEntry, void, undefined> {
-    return readFileList(createReadStream(this.#path))
+    return readFileList(this.bytes())
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ArtifactRecord } from '../../shared/domain/artifact.ts'
 import type { Manifest, MediaContents } from '../../shared/domain/manifest.ts'
@@ -18,11 +18,13 @@ export async function drillMedia(
   contents: MediaContents,
   restored: () => void,
 ): Promise<Record<string, unknown>> {
-  const folder = scratchFolder(part.config, part.id)
+  const ofVerification = scratchFolder(part.config, part.id)
   const list = recordOf(manifest, 'file-list')
   const inside = new ListInside(contents.list_member)
-  await removeTree(folder)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await removeTree(ofVerification)
+  await mkdir(ofVerification, { recursive: true, mode: 0o700 })
+  // Each attempt has its own: one that was taken for dead removes no more than that.
+  const folder = await mkdtemp(join(ofVerification, 'attempt-'))
   try {
     const { files, bytes, warnings } = await extractIntoEmpty({
       source: readPlain(part, recordOf(manifest, 'archive'), (chunk) => inside.inspect(chunk)),
@@ -36,6 +38,7 @@ export async function drillMedia(
     return { entries: contents.entries, files, bytes, left_out: warnings }
   } finally {
     await removeTree(folder).catch(() => undefined)
+    await rmdir(ofVerification).catch(() => undefined)
   }
 }
 
