@@ -7,6 +7,7 @@ import { isInArchive, pathOf } from './file-list.ts'
 const MOST_WARNINGS = 100
 /** A live tree loses a few files while it is read; one that loses more was probably taken away. */
 const MOST_VANISHED = 0.05
+const FEW = 3
 
 /** Counts what the list holds and puts into words what is not as it should be. */
 export class ArchiveTally {
@@ -47,11 +48,15 @@ export class ArchiveTally {
   /** @throws CofferError MEDIA_UNREADABLE when so much vanished that what is left is no likeness of the folder. */
   refuseIfGone(root: string): void {
     const seen = this.#entries
-    if (this.#vanished === 0 || this.#vanished <= seen * MOST_VANISHED) return
+    const isMost = this.#vanished === seen || this.#vanished > Math.max(FEW, seen * MOST_VANISHED)
+    if (this.#vanished === 0 || !isMost) return
     throw new CofferError(
       'MEDIA_UNREADABLE',
       `${this.#vanished} of ${seen} entries of ${root} vanished while it was read`,
-      { details: { vanished: this.#vanished, entries: seen } },
+      {
+        details: { vanished: this.#vanished, entries: seen },
+        remedy: 'look who takes the folder away or unmounts it, then retry',
+      },
     )
   }
 

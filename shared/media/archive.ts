@@ -26,15 +26,15 @@ export function openArchive(options: ArchiveOptions): Archive {
     source: run.produce(),
     inspect: (chunk) => run.writer.check.inspect(chunk),
     contents: () => run.contents(),
-    warnings: () => run.writer.tally.warnings(),
+    warnings: () => [...run.writer.tally.warnings(), ...run.hardLinks.warnings()],
     unreadable: () => run.writer.tally.unreadable,
   }
 }
 
 class ArchiveRun {
   readonly writer: ArchiveWriter
+  readonly hardLinks = new HardLinks()
   readonly #options: ArchiveOptions
-  readonly #hardLinks = new HardLinks()
   #listMember = ''
 
   constructor(options: ArchiveOptions) {
@@ -61,7 +61,8 @@ class ArchiveRun {
   async *#emit(member: Member): AsyncGenerator<Buffer, void, undefined> {
     const { writer } = this
     if (member.kind === 'absent') return writer.list(describeAbsent(member))
-    const first = member.kind === 'bare' ? undefined : this.#hardLinks.firstName(member.header.path, member.inode)
+    const inode = member.kind === 'bare' ? undefined : member.inode
+    const first = this.hardLinks.firstName(member.header.path, inode)
     if (first !== undefined) {
       if (member.kind === 'large') member.file.close()
       const header: MemberHeader = { ...member.header, type: 'hardlink', size: 0, link: first }
@@ -71,6 +72,7 @@ class ArchiveRun {
     if (member.kind === 'small') writer.add(member.content)
     if (member.kind === 'large') yield* writer.pass(this.#watched(member.file.content()))
     writer.endMember(member.header.size)
+    if (isDoubtful(member)) this.hardLinks.forget(inode)
     yield* writer.whenFull()
     return writer.list(describeMember(member, place))
   }
@@ -86,13 +88,24 @@ class ArchiveRun {
   }
 }
 
+/** Its bytes in the archive are not those of one moment: another name of it gets its own. */
+function isDoubtful(member: Member): boolean {
+  if (member.kind === 'large') return member.file.changed || member.file.failure !== null
+  return member.kind === 'small' && member.changed
+}
+
 async function openRoot(path: string): Promise<{ root: Folder; names: NameList }> {
   let root: Folder | undefined
   try {
     root = await Folder.open(fromText(path))
+    const real = await root.realPath()
+    // A folder above it may have become a link since its real path was judged.
+    if (real !== null && real !== fromText(path))
+      throw new CofferError('MEDIA_ROOT_MISSING', `the media folder ${path} was moved while it was opened`)
     return { root, names: await root.list() }
   } catch (cause) {
     root?.close()
+    if (cause instanceof CofferError) throw cause
     const errno = errnoOf(cause)
     const code = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errno) ? 'MEDIA_ROOT_MISSING' : 'MEDIA_UNREADABLE'
     throw new CofferError(code, `the media folder ${path} can't be opened (${errno})`, { cause })

@@ -1,10 +1,17 @@
-import { constants, existsSync, opendir as opendirCallback, type BigIntStats } from 'node:fs'
+import {
+  constants,
+  existsSync,
+  opendir as opendirCallback,
+  readdir as readdirCallback,
+  type BigIntStats,
+} from 'node:fs'
 import { promisify } from 'node:util'
-import { toBuffer, type Bytes } from './bytes.ts'
+import { fromBuffer, toBuffer, type Bytes } from './bytes.ts'
 import { NameList } from './name-list.ts'
-import { close, fstat, open } from './system-calls.ts'
+import { close, fstat, lstat, open, readlink } from './system-calls.ts'
 
 const opendir = promisify(opendirCallback)
+const readdir = promisify(readdirCallback)
 const FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const DESCRIPTORS = '/proc/self/fd'
 const HAS_DESCRIPTORS = existsSync(DESCRIPTORS)
@@ -36,6 +43,11 @@ export class Folder {
     }
   }
 
+  /** Where it lies, by which links ever; null without /proc. */
+  async realPath(): Promise<Bytes | null> {
+    return HAS_DESCRIPTORS ? fromBuffer(await readlink(toBuffer(`${DESCRIPTORS}/${this.#fd}`))) : null
+  }
+
   get fd(): number {
     return this.#fd
   }
@@ -51,6 +63,11 @@ export class Folder {
 
   /** Names in bytewise order, those of directories with a '/' at the end, which makes a walk's paths sorted as a whole. */
   async list(): Promise<NameList> {
+    // Where the file system does not tell the types of entries, Node looks at each and fails for one that has gone meanwhile.
+    return (await this.#listByType().catch(() => this.#listOneByOne())).sort()
+  }
+
+  async #listByType(): Promise<NameList> {
     const names = new NameList()
     const directory = await opendir(toBuffer(`${this.#path}/`), {
       encoding: 'buffer' as BufferEncoding,
@@ -63,7 +80,20 @@ export class Folder {
     } finally {
       directory.closeSync()
     }
-    return names.sort()
+    return names
+  }
+
+  async #listOneByOne(): Promise<NameList> {
+    const names = new NameList()
+    for (const name of await readdir(toBuffer(`${this.#path}/`), { encoding: 'buffer' }))
+      names.add(
+        name,
+        await lstat(this.at(fromBuffer(name))).then(
+          (stats) => stats.isDirectory(),
+          () => false,
+        ),
+      )
+    return names
   }
 
   close(): void {

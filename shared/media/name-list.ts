@@ -21,17 +21,26 @@ export class NameList {
     this.#bytes[this.#used++] = 0
   }
 
-  /** Bytewise. */
+  /** Bytewise, each once: a name that is removed and made again while its folder is listed may be listed twice. */
   sort(): this {
-    const bytes = this.#bytes
-    this.#starts.subarray(0, this.#count).sort((left, right) => {
-      while (bytes[left] === bytes[right] && bytes[left] !== 0) {
-        left++
-        right++
-      }
-      return (bytes[left] ?? 0) - (bytes[right] ?? 0)
-    })
+    const starts = this.#starts.subarray(0, this.#count).sort((left, right) => this.#compare(left, right))
+    let kept = 0
+    for (const start of starts) {
+      const last = starts[kept - 1]
+      if (last === undefined || this.#compare(last, start) !== 0) starts[kept++] = start
+    }
+    this.#count = kept
     return this
+  }
+
+  #compare(left: number, right: number): number {
+    const bytes = this.#bytes
+    let [one, other] = [left, right]
+    while (bytes[one] === bytes[other] && bytes[one] !== 0) {
+      one++
+      other++
+    }
+    return (bytes[one] ?? 0) - (bytes[other] ?? 0)
   }
 
   /** undefined after the last. */

@@ -24,6 +24,8 @@ export type Member =
 export interface Inode {
   id: string
   names: number
+  /** Another one: other content, or another file that got the same id. */
+  version: string
 }
 
 /** A file that must be opened when its turn comes, or a member that is complete. */
@@ -118,7 +120,9 @@ function replaced(path: Bytes): Member {
 }
 
 function inodeOf(stats: BigIntStats): { inode?: Inode } {
-  return stats.nlink > 1n ? { inode: { id: `${stats.dev}:${stats.ino}`, names: Number(stats.nlink) } } : {}
+  if (stats.nlink <= 1n) return {}
+  const version = `${stats.size} ${stats.mtimeNs} ${stats.birthtimeNs}`
+  return { inode: { id: `${stats.dev}:${stats.ino}`, names: Number(stats.nlink), version } }
 }
 
 function notArchived(path: Bytes, stats: BigIntStats): Member {

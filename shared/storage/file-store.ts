@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { open, opendir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { lstat, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { Readable } from 'node:stream'
@@ -171,10 +171,11 @@ export class FileStore implements Store {
     const waiting = [join(this.#root, prefix.slice(0, prefix.lastIndexOf('/') + 1))]
     for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
       const path = folder
-      const entries = await onDiskIfThere('list', path, () => opendir(path))
-      for await (const entry of entries ?? []) {
-        if (entry.isDirectory()) waiting.push(join(path, entry.name))
-        else if (entry.isFile()) yield join(path, entry.name)
+      // By name only: where the file system does not tell the types of entries, Node would fail for one that has gone meanwhile.
+      for (const name of (await onDiskIfThere('list', path, () => readdir(path))) ?? []) {
+        const entry = await onDiskIfThere('look at', join(path, name), () => lstat(join(path, name)))
+        if (entry?.isDirectory()) waiting.push(join(path, name))
+        else if (entry?.isFile()) yield join(path, name)
       }
     }
   }

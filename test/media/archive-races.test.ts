@@ -223,3 +223,23 @@ test('a tree that other processes change all the time is archived, and stock tar
     await isOver
   }
 })
+
+test('a second name of a file that was written to since its first was archived gets its own bytes', async () => {
+  await using place = scratch()
+  const root = makeTree(place.path)
+  const [first, second] = [name(0), name(FAR)]
+  fs.rmSync(`${root}/${second}`)
+  fs.linkSync(`${root}/${first}`, `${root}/${second}`)
+  const rewritten = atFirstEntry(() => fs.writeFileSync(`${root}/${second}`, 'written since'))
+  const archived = await archive(root, rewritten)
+  expect(entryOf(archived, first)).toMatchObject({ type: 'file', sha256: sha256(Buffer.from('content 0')) })
+  expect(entryOf(archived, second)).toMatchObject({ type: 'file', sha256: sha256(Buffer.from('written since')) })
+})
+
+test('a folder above the root that became a link since it was judged is refused', async () => {
+  await using place = scratch()
+  fs.mkdirSync(`${place.path}/elsewhere/root`, { recursive: true })
+  fs.writeFileSync(`${place.path}/elsewhere/root/private`, 'x')
+  fs.symlinkSync(`${place.path}/elsewhere`, `${place.path}/tenant`)
+  await expect(archive(`${place.path}/tenant/root`)).rejects.toMatchObject({ code: 'MEDIA_ROOT_MISSING' })
+})

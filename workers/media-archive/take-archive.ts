@@ -1,5 +1,5 @@
-import type { MediaContents } from '../../shared/domain/manifest.ts'
 import { CofferError } from '../../shared/errors.ts'
+import type { Archive } from '../../shared/media/archive-writer.ts'
 import { openArchive } from '../../shared/media/archive.ts'
 import { resolveMediaRoot } from '../../shared/media/root.ts'
 import { mediaPolicy } from '../../shared/media/policy.ts'
@@ -14,7 +14,7 @@ export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
   const root = await resolveMediaRoot(connection.url, mediaPolicy(config, run.mediaBounds))
   const { archive, artifacts } = await storeArchive(context, (output) => openArchive({ root, ...output }))
   const contents = archive.contents()
-  requireNotEmptied(run.serviceInstance.prefix, root, contents, run.last?.files ?? 0)
+  requireNotEmptied(run.serviceInstance.prefix, root, archive, run.last?.files ?? 0)
   return {
     artifacts,
     contents,
@@ -25,10 +25,12 @@ export async function takeArchive(context: TakeContext): Promise<TakenBackup> {
   }
 }
 
-function requireNotEmptied(prefix: string, root: string, contents: MediaContents, filesBefore: number): void {
-  if (contents.files > 0 || filesBefore === 0) return
-  throw new CofferError(
-    'MEDIA_EMPTIED',
-    `the media folder ${root} of ${prefix} is empty; its last backup had ${filesBefore} file(s)`,
-  )
+function requireNotEmptied(prefix: string, root: string, archive: Archive, filesBefore: number): void {
+  if (archive.contents().files > 0 || filesBefore === 0) return
+  const before = `its last backup had ${filesBefore} file(s)`
+  if (archive.unreadable() > 0) {
+    const [first = ''] = archive.warnings()
+    throw new CofferError('MEDIA_UNREADABLE', `nothing of ${root} of ${prefix} could be read (${first}); ${before}`)
+  }
+  throw new CofferError('MEDIA_EMPTIED', `the media folder ${root} of ${prefix} is empty; ${before}`)
 }

@@ -13,13 +13,19 @@ export async function processUpload(context: WorkerContext, job: BellJob): Promi
   }
 }
 
-/** Deletes staged objects that nobody needs any more, of one upload or of all. May run twice. */
+/** Deletes staged objects that nobody needs any more, of one upload or of all. May run twice. @throws the first failure, after all others were deleted */
 export async function discardSpent(
   { catalog, clock, stores }: Pick<WorkerContext, 'catalog' | 'clock' | 'stores'>,
   id: string | null = null,
 ): Promise<void> {
+  const failures: unknown[] = []
   for (const spent of await spentUploads(catalog, clock(), id)) {
-    await stores.open(spent.storeUrl).delete(spent.key)
-    await forgetStaged(catalog, spent)
+    try {
+      await stores.open(spent.storeUrl).delete(spent.key)
+      await forgetStaged(catalog, spent)
+    } catch (error) {
+      failures.push(error)
+    }
   }
+  if (failures.length > 0) throw failures[0]
 }

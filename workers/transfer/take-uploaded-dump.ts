@@ -16,8 +16,15 @@ export async function takeUploadedDump(
   { run, store, recipients, life }: TakeContext,
   { source, receivedAt }: Uploaded,
 ): Promise<TakenBackup> {
-  const { first, all } = await peek(source[Symbol.asyncIterator]() as AsyncGenerator<Buffer, void, void>, LOOKED_AT)
-  refuseOtherFormats(first)
+  const sent = source[Symbol.asyncIterator]() as AsyncGenerator<Buffer, void, void>
+  const { first, all } = await peek(sent, LOOKED_AT)
+  try {
+    refuseOtherFormats(first)
+  } catch (error) {
+    // Nobody reads on, and what is read from the store would stay open.
+    await sent.return()
+    throw error
+  }
   const parser = new DumpParser()
   const { record } = await writeArtifact({
     store,
