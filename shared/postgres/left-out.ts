@@ -1,6 +1,6 @@
 import type { ExtensionFate } from './extensions.ts'
 import { notCarried } from './not-carried.ts'
-import { protectsFrom, rolesNeeded } from './role-needs.ts'
+import { protectsFrom, rolesNeeded, serverOf } from './role-needs.ts'
 import type { ArchiveContents, ArchiveEntry } from './rewrite-archive.ts'
 
 /** What the place that is restored into already has or allows. The role itself is never a superuser. */
@@ -27,7 +27,8 @@ export interface Restorable {
 
 const SUPERUSER_ONLY = 'only a superuser can create it'
 
-const SUPERUSER_KINDS = new Set([
+/** What is there of these, a superuser has made: no restore makes or drops it. */
+export const SUPERUSER_KINDS: ReadonlySet<string> = new Set([
   ...['EVENT TRIGGER', 'FOREIGN DATA WRAPPER', 'PUBLICATION TABLES IN SCHEMA', 'ACCESS METHOD', 'TRANSFORM'],
   ...['OPERATOR CLASS', 'OPERATOR FAMILY', 'TEXT SEARCH PARSER', 'TEXT SEARCH TEMPLATE', 'SHELL TYPE'],
 ])
@@ -51,9 +52,12 @@ export function partArchive({ entries }: ArchiveContents, place: Place): Restora
     const why =
       whyLeftOut(entry, place) ??
       (isCommentOnAny(entry, titles) ? 'what it describes is left out' : null) ??
+      (titles.has(`SERVER ${serverOf(entry) ?? ''}`) ? 'its server is left out' : null) ??
       (missing.length > 0 ? `the server lacks the role ${missing.join(', ')}` : null)
-    if (why === null && isPresent(entry, place, isOwnTable)) parted.present.push(entry)
-    else if (why === null && needed === undefined) parted.entries.push(entry)
+    if (why === null && isPresent(entry, place, isOwnTable)) {
+      parted.present.push(entry)
+      if (entry.hasData) parted.leftOut.push(`${titleOf(entry)}: rows that an extension keeps`)
+    } else if (why === null && needed === undefined) parted.entries.push(entry)
     else {
       const title = titleOf(entry)
       leftOut.set(entry.dumpId, title)
@@ -80,12 +84,24 @@ function whyLeftOut(entry: ArchiveEntry, place: Place): string | null {
   if (kind === 'PUBLICATION' && /\bFOR ALL TABLES\b/.test(definition)) {
     return 'only a superuser can publish all tables'
   }
-  const language = /^ {4}LANGUAGE (\S+)/m.exec(definition)?.[1]
-  if (/^(FUNCTION|PROCEDURE|AGGREGATE)$/.test(kind) && (language === 'c' || language === 'internal')) {
-    return `${SUPERUSER_ONLY} in the language ${language}`
+  if (/^(FUNCTION|PROCEDURE|AGGREGATE)$/.test(kind)) {
+    const needs = superuserNeeds(definition)
+    if (needs !== null) return `${SUPERUSER_ONLY} ${needs}`
+  }
+  if (kind === 'CAST' && (/ WITHOUT FUNCTION/.test(definition) || !/^CREATE CAST \([^)]*\./.test(definition))) {
+    return SUPERUSER_ONLY
   }
   if (kind === 'COMMENT' && name === 'SCHEMA public' && !place.ownsPublic) return 'the schema belongs to another role'
   return null
+}
+
+/** What only a superuser may give to a function. Its body comes after. */
+function superuserNeeds(definition: string): string | null {
+  const [head = ''] = definition.split(/^ {4}AS |^BEGIN ATOMIC/m)
+  const language = /^ {4}LANGUAGE (\S+)/m.exec(head)?.[1]
+  if (language === 'c' || language === 'internal') return `in the language ${language}`
+  if (/ LEAKPROOF$| LEAKPROOF /m.test(head)) return 'as leakproof'
+  return /^ {4}SET session_replication_role /m.test(head) ? 'with that setting' : null
 }
 
 /** What the place has, and the comments and settings that came with it. */

@@ -7,7 +7,7 @@ import { compareObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences } from './compare.ts'
 import { describeConnection, type PostgresConnection } from './connection.ts'
 import { dropEverything } from './drop-everything.ts'
-import { partArchive, type Restorable } from './left-out.ts'
+import { partArchive, SUPERUSER_KINDS, type Restorable } from './left-out.ts'
 import { feedPgRestore } from './pg-restore.ts'
 import { refuseFindings, type RestoreReport } from './restore-into-scratch.ts'
 import { rewriteArchive, type ArchiveContents, type ArchiveEntry, type ArchivePlan } from './rewrite-archive.ts'
@@ -51,7 +51,7 @@ export async function restoreInPlace(restore: RestoreInPlace): Promise<RestoreRe
   const objects = await compareObjects({
     ...{ connection, clients, serverMajor: target.major, archive, signal },
     expected: [...restorable.entries, ...restorable.present],
-    ignored: (entry) => isForeign(entry, target) || isMarker(entry.name, restore.id),
+    ignored: (entry) => isForeign(entry, target) || isMarker(entry.name, restore.id) || SUPERUSER_KINDS.has(entry.kind),
   })
   refuseDifferences([...differences, ...objects.differences], connection, expected)
   return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }

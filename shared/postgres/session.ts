@@ -20,6 +20,13 @@ export const quoteIdentifier = pg.escapeIdentifier
 const CONNECT_TIMEOUT_MS = 10_000
 
 /**
+ * Before all else: a database chooses by its settings what `=` means in it. Its limits, or those of the role, are for applications: pg_dump and
+ * pg_restore lift them, too.
+ */
+const SETTINGS =
+  'SET search_path = pg_catalog; SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0'
+
+/**
  * Runs `work` in one session and ends it. The worker's own PG… variables and password files take no part, nor do the names that
  * anybody has put into the database's own schemas: what is meant there is named with its schema.
  *
@@ -78,8 +85,8 @@ async function open(connection: PostgresConnection, options: SessionOptions, ssl
   client.on('error', () => undefined)
   try {
     await client.connect()
-    // Before all else: a database chooses by its settings what `=` means in it. No startup option, which PgBouncer refuses.
-    await client.query('SET search_path = pg_catalog')
+    // No startup option, which PgBouncer refuses.
+    await client.query(SETTINGS)
     return { client, socket }
   } catch (error) {
     socket.destroy()

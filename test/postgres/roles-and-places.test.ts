@@ -82,6 +82,31 @@ test('a policy that keeps rows from a role that is there is not left out because
   })
 })
 
+test('what only a superuser can create is left out, each with its reason', async () => {
+  const { report } = await restored(
+    [
+      'CREATE CAST (varchar AS integer) WITH INOUT',
+      "CREATE TYPE mood AS ENUM ('well')",
+      'CREATE CAST (mood AS varchar) WITH INOUT',
+      `CREATE FUNCTION quiet(int) RETURNS int LANGUAGE sql IMMUTABLE LEAKPROOF AS 'SELECT $1'`,
+      `CREATE FUNCTION replica() RETURNS int LANGUAGE sql SET session_replication_role = replica AS 'SELECT 1'`,
+      `CREATE FUNCTION says() RETURNS text LANGUAGE sql AS $$ SELECT '
+    LANGUAGE c LEAKPROOF ' $$`,
+      'CREATE EXTENSION postgres_fdw',
+      'CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw',
+      'CREATE USER MAPPING FOR PUBLIC SERVER far',
+    ],
+    [],
+  )
+  const reasons = report.left_out.filter((line) => !/EXTENSION|^SERVER far:/.test(line)).toSorted()
+  expect(reasons).toEqual([
+    'CAST CAST (character varying AS integer): only a superuser can create it',
+    'FUNCTION public.quiet(integer): only a superuser can create it as leakproof',
+    'FUNCTION public.replica(): only a superuser can create it with that setting',
+    'USER MAPPING USER MAPPING public SERVER far: its server is left out',
+  ])
+})
+
 test.each([
   ['POLICY', `CREATE POLICY p ON public.a TO "a ""b"" TO c", d USING ((x = ' TO e'::text));`, ['a "b" TO c', 'd']],
   ['POLICY', `CREATE POLICY p ON public.a FOR INSERT TO d WITH CHECK (true);`, ['d']],

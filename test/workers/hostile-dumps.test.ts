@@ -149,10 +149,12 @@ describe('F36 a hostile dump runs no program, leaves the target as it was, and t
     await ofSuperuser.drop()
   })
 
-  test('a session resolves no name by the settings of its database', async () => {
+  test('a session resolves no name by the settings of its database, and has none of its limits', async () => {
     await query(source.url, `ALTER DATABASE ${source.name} SET search_path = evil, pg_catalog`)
-    const { rows } = await withSession(parsePostgresUrl(source.url), {}, (session) => session.query('SHOW search_path'))
-    expect(rows).toEqual([{ search_path: 'pg_catalog' }])
+    await query(source.url, `ALTER DATABASE ${source.name} SET statement_timeout = 70`)
+    const shown = `SELECT current_setting('search_path') AS path, current_setting('statement_timeout') AS timeout`
+    const { rows } = await withSession(parsePostgresUrl(source.url), {}, (session) => session.query(shown))
+    expect(rows).toEqual([{ path: 'pg_catalog', timeout: '0' }])
   })
 
   test('it gets no extension that reaches the network or files, unless the database had it', async () => {
