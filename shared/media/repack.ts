@@ -30,6 +30,11 @@ interface Held {
 /** How an archive by Coffer calls its list of files. */
 const LIST_NAME = /^MANIFEST(\.coffer(\.\d+)?)?$/
 const NO_CONTENT = Buffer.alloc(0)
+/** (uid_t) -1, by which chown leaves the owner alone. */
+const NOBODY = 2 ** 32 - 1
+/** Of Linux, in bytes. */
+const LONGEST_NAME = 255
+const LONGEST_PATH = 4095
 const NEWLINE = 10
 
 /**
@@ -180,11 +185,24 @@ class Repack {
   }
 }
 
+/** What no Linux could make again is refused now, not when it is needed. */
+function requireRestorable({ path, type, uid, gid, link }: TarEntry): void {
+  const name = quoted(fromBuffer(path))
+  if (Math.max(uid, gid) >= NOBODY) throw invalid(`${name} belongs to ${Math.max(uid, gid)}, which is no user or group`)
+  const longest = fromBuffer(path)
+    .split('/')
+    .reduce((most, component) => Math.max(most, component.length), 0)
+  if (longest > LONGEST_NAME || path.length > LONGEST_PATH) throw invalid(`the name ${name} is too long`)
+  if (type === 'symlink' && (!link?.length || link.length > LONGEST_PATH))
+    throw invalid(`${name} is a symlink to a place that is ${link?.length ? 'too long' : 'empty'}`)
+}
+
 function headerOf(entry: TarEntry): MemberHeader {
   const { type, size, mode, uid, gid, mtimeNs } = entry
   const types: readonly string[] = ['file', 'hardlink', 'symlink', 'directory'] satisfies MemberType[]
   if (!types.includes(type))
     throw invalid(`${quoted(fromBuffer(entry.path))} is a ${type}, which is nothing to restore`)
+  requireRestorable(entry)
   return {
     path: '',
     type: type as MemberType,

@@ -188,6 +188,12 @@ const HOSTILE: [string, PlantedMember[]][] = [
     ],
   ],
   ['a hard link to itself', [{ path: 'h', type: 'hardlink', link: 'h' }]],
+  ['a symlink to nowhere', [{ path: 'l', type: 'symlink', link: '' }]],
+  ['a symlink that is longer than any path', [{ path: 'l', type: 'symlink', link: 'y'.repeat(5000) }]],
+  ['a name that is longer than any file system takes', [{ path: 'n'.repeat(300), content: 'x' }]],
+  ['a path that is longer than any', [{ path: `${'n'.repeat(200)}/`.repeat(25) + 'n', content: 'x' }]],
+  ['an owner that is no number of a user', [{ path: 'f', uid: 5_000_000_000, content: 'x' }]],
+  ['an owner that chown passes over', [{ path: 'f', gid: 4_294_967_295, content: 'x' }]],
   ['nothing', []],
 ]
 
