@@ -10,7 +10,12 @@ export const ROOM_TO_SPARE = 64
  */
 export function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
   const isWhole = byteOffset === 0 && byteLength + ROOM_TO_SPARE >= buffer.byteLength
-  if (isWhole && byteLength >= LEAST_RELEASED_BYTES && buffer instanceof ArrayBuffer) buffer.transfer(0)
+  if (!isWhole || byteLength < LEAST_RELEASED_BYTES || !(buffer instanceof ArrayBuffer)) return
+  try {
+    buffer.transfer(0)
+  } catch {
+    // Whoever made it forbids that: it is left to the collector.
+  }
 }
 
 /** Passes a stream on to who is done with each chunk when asking for the next, and releases it then. */

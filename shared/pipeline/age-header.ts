@@ -2,7 +2,7 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import { CofferError } from '../errors.ts'
 import type { ByteReader } from './byte-reader.ts'
 
-const MAX_HEADER_BYTES = 64 * 1024
+export const MAX_HEADER_BYTES = 64 * 1024
 const NONCE_AND_EMPTY_PAYLOAD_BYTES = 16 + 16
 
 export interface AgeHeader {

@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto'
 import type { ArtifactRecord } from '../domain/artifact.ts'
 import { CofferError } from '../errors.ts'
-import { readAgeHeader } from './age-header.ts'
+import { MAX_HEADER_BYTES, readAgeHeader } from './age-header.ts'
 import { CHUNK_BYTES, NONCE_BYTES, openChunk, payloadKey, TAG_BYTES } from './age-stream.ts'
 import { ByteReader } from './byte-reader.ts'
 
 const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
-const FIRST_READ_BYTES = 16 * 1024
+const FIRST_READ_BYTES = MAX_HEADER_BYTES + NONCE_BYTES
 
 /** Bytes of which any range can be read on its own. `read` yields exactly [start, end), or throws. */
 export interface Ranged {

@@ -46,7 +46,7 @@ export async function* holdBack(source: AsyncIterable<Uint8Array>, bytes: number
     for (let first = held[0]; first !== undefined && heldBytes > bytes; first = held[0]) {
       const free = Math.min(first.length, heldBytes - bytes)
       if (free === first.length) held.shift()
-      else held[0] = first.subarray(free)
+      else held[0] = Buffer.from(first.subarray(free)) // A copy: what is given out may be released.
       heldBytes -= free
       yield first.subarray(0, free)
     }

@@ -18,9 +18,8 @@ export interface PartPlan {
 
 /**
  * Part sizes for a body of unknown length. The first 15 % of the parts are alike, since some servers (R2) demand like parts, and
- * large enough that an expected size fits in them; then the size doubles with every 2.5 %. 10,000 parts hold over 500 GiB.
- *
- * @throws OBJECT_TOO_LARGE when the expected size exceeds what the parts can hold
+ * large enough that an expected size fits in them; then the size doubles with every 2.5 %. 10,000 parts hold over 500 GiB. What is expected
+ * is a guess, such as the size of a database whose dump is much smaller: it refuses nothing.
  */
 export function planParts(maxParts: number, expectedSize?: number): PartPlan {
   const alike = Math.max(1, Math.floor(maxParts * 0.15))
@@ -31,7 +30,6 @@ export function planParts(maxParts: number, expectedSize?: number): PartPlan {
 
   let capacity = 0
   for (let number = 1; number <= maxParts; number++) capacity += sizeOf(number)
-  if (expectedSize !== undefined && expectedSize > capacity) throw tooLarge(expectedSize, maxParts, capacity)
   return { sizeOf, capacity }
 }
 

@@ -58,7 +58,7 @@ export class Confirmation {
     const held = await connection.request(
       'HeadObject',
       key,
-      (client) => client.send(new HeadObjectCommand(target), { abortSignal: signal }),
+      (client) => client.send(new HeadObjectCommand(target), { abortSignal: signal }).catch(notYet),
       { signal, patienceMs: connection.timing.uploadPatienceMs },
     )
     const isSameEtag = etag === undefined || held.ETag === undefined || unquote(held.ETag) === unquote(etag)
@@ -70,6 +70,13 @@ export class Confirmation {
     const confirmedBy = this.#byCrc32 === this.#parts ? 'crc32' : this.#byEtag === this.#parts ? 'etag' : 'size'
     return { key, size: this.#size, confirmedBy }
   }
+}
+
+/** What the store has just taken it may not show yet: asked again. */
+function notYet(error: unknown): never {
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } }
+  if ($metadata?.httpStatusCode !== 404) throw error
+  throw new CofferError('STORE_UNREACHABLE', 'the store does not show what it has just taken', { cause: error })
 }
 
 /** The object as this write left it; null: another write's. Throws when there is none. */

@@ -10,7 +10,6 @@ export interface S3Request {
 
 const BY_CODE: Record<string, FailureCode> = {
   NoSuchKey: 'OBJECT_NOT_FOUND',
-  NotFound: 'OBJECT_NOT_FOUND',
   NoSuchUpload: 'STORE_MISMATCH',
   InvalidPart: 'STORE_MISMATCH',
   InvalidPartOrder: 'STORE_MISMATCH',
@@ -45,7 +44,7 @@ export function fromS3(thrown: unknown, { operation, bucket, key }: S3Request): 
   const { name, code, status } = identify(thrown)
   const said = [code ?? name, status && `status ${status}`].filter(Boolean).join(', ')
   const what = key === undefined ? `bucket ${bucket}` : `${key} in bucket ${bucket}`
-  return new CofferError(classify(name, code, status), `${operation} of ${what} failed: ${said}`, {
+  return new CofferError(classify(name, code, status, operation), `${operation} of ${what} failed: ${said}`, {
     cause: bare(thrown),
     details: { operation, bucket, ...(key !== undefined && { key }), s3Code: code ?? name },
   })
@@ -58,12 +57,14 @@ function bare(thrown: unknown): Error {
   return Object.assign(cause, { name: thrown.name, stack: thrown.stack })
 }
 
-function classify(name: string, code: string | undefined, status: number | undefined): FailureCode {
+function classify(name: string, code: string | undefined, status: number | undefined, operation: string): FailureCode {
   const known = (code === undefined ? undefined : BY_CODE[code]) ?? BY_CODE[name]
   if (known) return known
   if (status === 507) return 'STORE_FULL'
-  if (status === 404 && /^Unknown/.test(name)) return 'OBJECT_NOT_FOUND'
-  if (status === 429 || name === 'SlowDown') return 'STORE_UNREACHABLE'
+  // A HEAD has no body that could say NoSuchKey; of all else, somebody between us and the store may have answered.
+  if (status === 404 && name !== 'NoSuchBucket')
+    return operation === 'HeadObject' ? 'OBJECT_NOT_FOUND' : 'STORE_UNREACHABLE'
+  if (status === 408 || status === 429 || name === 'SlowDown') return 'STORE_UNREACHABLE'
   const isRefusal = status !== undefined && status >= 300 && status < 500
   return isRefusal || name === NO_REGION ? 'STORE_REFUSED' : 'STORE_UNREACHABLE'
 }

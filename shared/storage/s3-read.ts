@@ -111,12 +111,19 @@ async function openRange(
   // It may break before anybody reads it; whoever reads then still gets the error.
   body.on('error', () => undefined)
   const size = reply.ContentLength
-  if (size !== undefined && (isWhole || covers(reply.ContentRange, start, size)))
+  if (size !== undefined && (isWhole || answers(reply.ContentRange, size, { start, end })))
     return { body, etag: reply.ETag, size }
   body.destroy()
   throw new CofferError('STORE_MISMATCH', `bucket ${input.Bucket} answered another range of ${key} than was asked for`)
 }
 
-function covers(contentRange: string | undefined, start: number, size: number): boolean {
-  return contentRange?.startsWith(`bytes ${start}-${start + size - 1}/`) ?? false
+/** Whether all was given that was asked for, as far as the object has it. */
+function answers(
+  contentRange: string | undefined,
+  size: number,
+  asked: { start: number; end: number | undefined },
+): boolean {
+  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '') ?? []
+  const expected = Math.min(asked.end ?? Infinity, Number(total) - 1)
+  return Number(first) === asked.start && Number(last) === expected && size === expected - asked.start + 1
 }

@@ -65,7 +65,7 @@ export class S3Store implements Store {
         const key = this.#keyOf(Key)
         if (key !== '') yield { key, size: Size, modifiedAt: LastModified }
       }
-      token = page.IsTruncated ? page.NextContinuationToken : undefined
+      token = page.IsTruncated ? this.#next('ListObjectsV2', page.NextContinuationToken) : undefined
     } while (token !== undefined)
   }
 
@@ -83,7 +83,11 @@ export class S3Store implements Store {
         if (uploadId !== undefined && startedAt) yield { key: this.#keyOf(Key), uploadId, startedAt }
       }
       input = page.IsTruncated
-        ? { ...from, KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+        ? {
+            ...from,
+            KeyMarker: this.#next('ListMultipartUploads', page.NextKeyMarker),
+            UploadIdMarker: page.NextUploadIdMarker,
+          }
         : undefined
     }
   }
@@ -130,6 +134,12 @@ export class S3Store implements Store {
       if (error instanceof CofferError && error.code === 'OBJECT_NOT_FOUND') return null
       throw error
     }
+  }
+
+  /** Without it a list would end as if it were whole, or begin again for ever. */
+  #next(operation: string, marker: string | undefined): string {
+    if (marker !== undefined && marker !== '') return marker
+    throw new CofferError('STORE_MISMATCH', `${operation} of ${this.url} says that there is more, and not where`)
   }
 
   #target(key: string): { Bucket: string; Key: string } {

@@ -37,8 +37,12 @@ export async function peek(
 }
 
 async function* rejoined(begin: Buffer, rest: AsyncGenerator<Buffer, void, void>): AsyncGenerator<Buffer, void, void> {
-  if (begin.length > 0) yield begin
-  yield* rest
+  try {
+    if (begin.length > 0) yield begin
+    yield* rest
+  } finally {
+    await rest.return()
+  }
 }
 
 async function* gunzipped(
