@@ -26,6 +26,8 @@ const OWNER = 'coffer'
 /** Restores for drills, which may be hostile, into databases of its own; it can't enter the catalog. */
 const DRILLER = 'coffer_drill'
 const START_ATTEMPTS = 5
+/** Haste in the place of safety; and what tests need to have replication slots. */
+const DISPOSABLE = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', wal_level: 'logical' }
 
 /**
  * Adopts the private PostgreSQL of this place when it still runs, else starts it, making its cluster the first time. The
@@ -93,7 +95,7 @@ async function start(place: ServerPlace, binaries: PostgresBinaries, folder: str
     unix_socket_directories: '',
     max_connections: 200,
     log_checkpoints: 'off',
-    ...(place.disposable ? { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' } : {}),
+    ...(place.disposable ? DISPOSABLE : {}),
   }
   const args = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const mark = await launch({

@@ -70,11 +70,12 @@ function clientFindings({ clients, expected }: Wanted, target: Target): string[]
 }
 
 function swapFindings(target: Target): string[] {
-  const { lastingSessions, preparedTransactions, mayUseTablespace, tablespace, connection } = target
+  const { lastingSessions, preparedTransactions, replication, mayUseTablespace, tablespace, connection } = target
   return [
     ...(mayUseTablespace ? [] : [`${connection.user} may not create databases in the tablespace ${tablespace}`]),
     ...lastingSessions.map((role) => `${connection.user} can't end the sessions that ${role} has in the database`),
     ...(preparedTransactions > 0 ? [`${preparedTransactions} prepared transactions are open in the database`] : []),
+    ...replication,
   ]
 }
 

@@ -16,6 +16,7 @@ import {
   oidOf,
   scratchName,
 } from './scratch.ts'
+import { refuseReplication } from './replication.ts'
 import { lastRestore, noteIn, noteRestore } from './restore-note.ts'
 import { quoteIdentifier, withSession, type Session } from './session.ts'
 
@@ -95,8 +96,6 @@ export async function swapIn(
       await markDatabase(session, keptName(id), JSON.stringify(kept))
       await session.query(noteRestore(target.database, comment, id))
     })
-  }).catch((error: unknown) => {
-    throw swapFailure(error, target)
   })
   reached('restore-swapped', { restore: id })
   if (isEmpty) await dropKept(swap)
@@ -208,6 +207,7 @@ async function exchange(
   inTheSameTransaction: () => Promise<void>,
 ): Promise<void> {
   const name = quoteIdentifier(living)
+  await refuseReplication(session, living)
   try {
     await close()
     reached('restore-closed', { database: living })
@@ -229,7 +229,7 @@ async function exchange(
     }
   } catch (error) {
     await reopen(session, living)
-    throw error
+    throw swapFailure(error, living)
   }
 }
 
@@ -245,13 +245,11 @@ async function readKept(session: Session, id: string): Promise<Kept | null> {
   return marker === null ? null : (JSON.parse(marker) as Kept)
 }
 
-function swapFailure(error: unknown, target: PostgresConnection): CofferError {
+/** What the server refused, by a session that has opened the database again since: it is no failed connection. */
+function swapFailure(error: unknown, database: string): CofferError {
   if (error instanceof CofferError) return error
   const message = error instanceof Error ? error.message : String(error)
-  return new CofferError(
-    'RESTORE_FAILED',
-    `${describeConnection(target)} could not be renamed and is as it was: ${message}`,
-  )
+  return new CofferError('RESTORE_FAILED', `the database ${database} could not be renamed and is as it was: ${message}`)
 }
 
 const HAND_OVER_RELATIONS = `DO $handover$

@@ -3,6 +3,7 @@ import type { PostgresConnection } from './connection.ts'
 import { listUncarriable } from './database-properties.ts'
 import { extensionFates, freshExtensionFates, type ExtensionFate } from './extensions.ts'
 import { majorOf } from './clients.ts'
+import { listReplication } from './replication.ts'
 import { inspectServer, listUserObjects, type ServerInfo } from './server.ts'
 import { withSession, type Session } from './session.ts'
 import { findDoor } from './swap.ts'
@@ -37,11 +38,13 @@ export interface Target extends ServerInfo {
   door: PostgresConnection | null
   /** Settings of the database that this role can't give to another. */
   uncarriable: string[]
+  /** What of logical replication a swap would leave with the old database. */
+  replication: string[]
 }
 
 type Facts = Omit<
   Target,
-  keyof ServerInfo | 'connection' | 'foreignObjects' | 'fates' | 'freshFates' | 'door' | 'uncarriable'
+  keyof ServerInfo | 'connection' | 'foreignObjects' | 'fates' | 'freshFates' | 'door' | 'uncarriable' | 'replication'
 >
 
 /** @throws SOURCE_AUTH_FAILED, SOURCE_DATABASE_UNKNOWN, SOURCE_PERMISSION_DENIED, SOURCE_UNREACHABLE */
@@ -61,6 +64,7 @@ export async function lookAtTarget(
     fates: await extensionFates(session, expected),
     freshFates: await freshExtensionFates(session, expected),
     uncarriable: await listUncarriable(session, connection.database),
+    replication: await listReplication(session, connection.database),
   }))
 }
 
