@@ -17,7 +17,11 @@ export async function refuseReplication(session: Session, database: string): Pro
   throw new CofferError('RESTORE_FAILED', `the database ${database} is as it was: ${findings.join('; ')}`)
 }
 
+// Of a subscription anybody may read these columns, and no others on every version.
 const REPLICATION = `
-  SELECT format('the replication slot %s is of the database and would stay with the old one: drop it, and make it again afterwards',
-                slot_name) AS finding
-    FROM pg_catalog.pg_replication_slots WHERE database = $1 ORDER BY 1`
+  SELECT format('the %s is of the database and would stay with the old one: drop it, and make it again afterwards', made) AS finding
+    FROM (SELECT 'replication slot ' || slot_name FROM pg_catalog.pg_replication_slots WHERE database = $1
+           UNION ALL
+          SELECT 'subscription ' || subname FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+           WHERE d.datname = $1) of_it (made)
+   ORDER BY 1`

@@ -66,7 +66,8 @@ export async function refuseObjects(session: Session, connection: PostgresConnec
 }
 
 /**
- * Descriptions of at most `limit` objects that somebody made in the database, extensions and what belongs to them left out.
+ * Descriptions of at most `limit` objects that somebody made in the database, extensions and what belongs to them left out. Subscriptions
+ * come last and are never foreign: nothing drops them, and they stay where a restore goes in place.
  *
  * @param options.foreign only those that the session's role can't drop, since they belong to another
  */
@@ -76,8 +77,12 @@ export async function listUserObjects(
   { foreign = false }: { foreign?: boolean } = {},
 ): Promise<string[]> {
   const { rows } = await session.query<{ description: string }>(
-    `SELECT pg_describe_object(class, object, 0) AS description FROM (${USER_OBJECTS}) user_objects
-      WHERE NOT $2 OR NOT coalesce(pg_has_role(owner, 'USAGE'), true) ORDER BY rank, object LIMIT $1`,
+    `SELECT * FROM (
+       SELECT pg_describe_object(class, object, 0) AS description FROM (${USER_OBJECTS}) user_objects
+        WHERE NOT $2 OR NOT coalesce(pg_has_role(owner, 'USAGE'), true) ORDER BY rank, object LIMIT $1) objects
+      UNION ALL
+     SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+      WHERE d.datname = current_database() AND NOT $2 LIMIT $1`,
     [limit, foreign],
   )
   return rows.map(({ description }) => description)

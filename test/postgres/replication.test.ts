@@ -58,6 +58,21 @@ test('a replication slot of the database stands against a swap, also one made in
   expect((await databaseRestorer.preflight(dump.into(target.url))).findings).toEqual([])
 })
 
+test('a subscription stands against a swap for any role, and a database with nothing else is not empty', async () => {
+  const url = urlOfDatabase(target.name)
+  const subscription = `CREATE SUBSCRIPTION "my sub" CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)`
+  await query(url, 'DROP TABLE a', subscription)
+  try {
+    for (const role of [url, target.url]) {
+      const { findings, isEmpty } = await databaseRestorer.preflight(dump.into(role))
+      expect({ findings, isEmpty }).toEqual({ findings: [`the subscription my sub ${STAYS}`], isEmpty: false })
+    }
+  } finally {
+    await query(url, 'ALTER SUBSCRIPTION "my sub" SET (slot_name = NONE)', 'DROP SUBSCRIPTION "my sub"')
+  }
+  expect(await databaseRestorer.preflight(dump.into(target.url))).toMatchObject({ findings: [], isEmpty: true })
+})
+
 test('a session that does not end fails the restore and says so, with the database open and as it was', async () => {
   const settings = { connectionString: urlOfDatabase(target.name), replication: 'database' }
   const client = new Client(settings)
