@@ -6,6 +6,7 @@ import { compareObjects, type ComparedObjects } from './compare-objects.ts'
 import { compareRows, refuseDifferences, type ComparedRows } from './compare.ts'
 import type { PostgresConnection } from './connection.ts'
 import { createForbidden, extensionFates } from './extensions.ts'
+import { lostLocale, type DatabaseLocale } from './locale.ts'
 import { feedPgRestore } from './pg-restore.ts'
 import { partArchive, type Place, type Restorable } from './left-out.ts'
 import { rewriteArchive, type ArchiveContents } from './rewrite-archive.ts'
@@ -33,6 +34,7 @@ export const FIRST_MAJOR_OWNING_PUBLIC = 15
  * @param options.server a database on the server to connect to (not the scratch itself), whose role may create databases
  * @param options.name from `scratchName`
  * @param options.marker says whose it is: `listScratches` gives it back
+ * @param options.replaced the locale of the database to be replaced
  * @param options.trustedExtensions what a superuser creates for the dump besides the harmless ones, since the database to be replaced has it
  * @throws TARGET_INCOMPATIBLE, CLIENT_MISSING before anything is written; RESTORE_FAILED, RESTORE_MISMATCH, the dump's own error, what
  * createScratch throws, or the signal's reason
@@ -45,19 +47,20 @@ export async function restoreIntoScratch(options: {
   dump: AsyncIterable<Buffer>
   expected: DumpContents
   tablespace?: string
+  replaced?: DatabaseLocale
   trustedExtensions?: readonly string[]
   /** Is told the oid of the scratch database. */
   onMade?: (oid: number) => void
   signal?: AbortSignal | undefined
 }): Promise<RestoreReport> {
-  const { server, name, marker, clients, dump, expected, tablespace, trustedExtensions = [], onMade, signal } = options
+  const { server, name, marker, clients, dump, expected, tablespace, replaced, signal } = options
   const { major } = await inspectServer(server, { signal })
   const client = chooseRestoreClient(clients, majorOf(expected.client_version), major)
-  const like = { encoding: expected.encoding, collate: expected.collate, ctype: expected.ctype }
-  const scratch = await createScratch(server, { name, marker, like, signal, ...(tablespace && { tablespace }) })
-  onMade?.(scratch.oid)
+  const scratch = await createScratch(server, { name, marker, like: expected, replaced, tablespace, signal })
+  options.onMade?.(scratch.oid)
   reached('restore-scratch-made', { database: name })
-  const place = await preparePlace({ ...server, database: name }, scratch, expected, major, trustedExtensions, signal)
+  const trusted = options.trustedExtensions ?? []
+  const place = await preparePlace({ ...server, database: name }, scratch, expected, major, trusted, signal)
   let archive: ArchiveContents | undefined
   let restorable: Restorable | undefined
   const rewritten = rewriteArchive(dump, (contents) => {
@@ -74,7 +77,8 @@ export async function restoreIntoScratch(options: {
     compareObjects({ connection: scratch, clients, serverMajor: major, archive, expected: found, signal }),
   ])
   refuseDifferences([...differences, ...objects.differences], scratch, expected)
-  return { ...counted, objects: objects.objects, compared: objects.compared, left_out: restorable.leftOut }
+  const leftOut = [...restorable.leftOut, ...lostLocale(expected, scratch.locale)]
+  return { ...counted, objects: objects.objects, compared: objects.compared, left_out: leftOut }
 }
 
 /** @throws TARGET_INCOMPATIBLE with all findings, unless there are none */

@@ -49,7 +49,7 @@ export async function planRestore(wanted: Wanted): Promise<RestorePlan> {
     target,
     method,
     findings,
-    leftOut: [...restorable.leftOut, ...(method === 'swap' ? target.uncarriable : [])],
+    leftOut: [...restorable.leftOut, ...(method === 'swap' ? [...target.lostLocale, ...target.uncarriable] : [])],
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { CofferError } from '../errors.ts'
 import type { PostgresConnection } from './connection.ts'
+import { localeClauses, readLocale, type DatabaseLocale } from './locale.ts'
 import { quoteIdentifier, withSession, type Session } from './session.ts'
 
 /** What throw-away databases, and the roles that restore into them, are for. */
@@ -42,21 +43,23 @@ export interface ScratchOptions extends Options {
   name: string
   marker: string
   like: { encoding: string; collate: string; ctype: string }
-  tablespace?: string
+  /** Of the database whose place it will take. */
+  replaced?: DatabaseLocale | undefined
+  tablespace?: string | undefined
 }
 
 /**
  * Creates an empty database from template0 on this server, in the place of one that an earlier attempt has left. Where the server has
- * not the locale, it is the server's own; C where that does not go with the encoding. Its owner is the connection's role; but since
- * what is restored may be hostile, a superuser gives it to a role of its own name that may do nothing else.
+ * not the locale, it is the best of `localeClauses` that it has. Its owner is the connection's role; but since what is restored may be
+ * hostile, a superuser gives it to a role of its own name that may do nothing else.
  *
- * @returns how its owner connects to it, and its oid
+ * @returns how its owner connects to it, its oid and the locale that it got
  * @throws what connectionFailure makes of the server's refusal; CONFLICT where another owner's database has this name
  */
 export async function createScratch(
   server: PostgresConnection,
   options: ScratchOptions,
-): Promise<PostgresConnection & { oid: number }> {
+): Promise<PostgresConnection & { oid: number; locale: DatabaseLocale }> {
   const { name, marker, signal } = options
   return withSession(server, { signal }, async (session) => {
     await dropIn(session, name, marker)
@@ -65,7 +68,7 @@ export async function createScratch(
     await markDatabase(session, name, marker)
     const oid = await oidOf(session, name)
     if (oid === null) throw new Error(`the database ${name} was dropped at once`)
-    return { ...server, ...owner, database: name, oid }
+    return { ...server, ...owner, database: name, oid, locale: await readLocale(session, name) }
   })
 }
 
@@ -185,22 +188,26 @@ async function createLesserRole(session: Session, name: string): Promise<{ user:
 }
 
 async function createLike(session: Session, options: ScratchOptions, owner: string | undefined): Promise<void> {
-  const { name, like, tablespace } = options
+  const { name, like, replaced, tablespace } = options
   const create =
     `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(like.encoding)}` +
     (owner === undefined ? '' : ` OWNER ${quoteIdentifier(owner)}`) +
     (tablespace === undefined || tablespace === DEFAULT_TABLESPACE ? '' : ` TABLESPACE ${quoteIdentifier(tablespace)}`)
-  const locale = `LC_COLLATE ${quoteLiteral(like.collate)} LC_CTYPE ${quoteLiteral(like.ctype)}`
-  await firstThatWorks(session, `${create} ${locale}`, [create, `${create} LC_COLLATE 'C' LC_CTYPE 'C'`])
+  await firstThatWorks(
+    session,
+    localeClauses(like, replaced).map((locale) => `${create} ${locale}`),
+  )
 }
 
 /** Tries the next statement where the locale of one is not known here, or does not go with the encoding. */
-async function firstThatWorks(session: Session, first: string, [next, ...others]: readonly string[]): Promise<void> {
-  try {
-    await session.query(first)
-  } catch (error) {
-    const { code = '' } = error as { code?: string }
-    if (next === undefined || !LOCALE_REFUSED.includes(code)) throw error
-    await firstThatWorks(session, next, others)
+async function firstThatWorks(session: Session, statements: readonly string[]): Promise<void> {
+  for (const [index, statement] of statements.entries()) {
+    try {
+      await session.query(statement)
+      return
+    } catch (error) {
+      const { code = '' } = error as { code?: string }
+      if (index === statements.length - 1 || !LOCALE_REFUSED.includes(code)) throw error
+    }
   }
 }

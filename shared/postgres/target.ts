@@ -3,6 +3,7 @@ import type { PostgresConnection } from './connection.ts'
 import { listUncarriable } from './database-properties.ts'
 import { extensionFates, freshExtensionFates, type ExtensionFate } from './extensions.ts'
 import { majorOf } from './clients.ts'
+import { foreseeLostLocale, readLocale, type DatabaseLocale } from './locale.ts'
 import { listReplication } from './replication.ts'
 import { inspectServer, listUserObjects, type ServerInfo } from './server.ts'
 import { withSession, type Session } from './session.ts'
@@ -40,11 +41,23 @@ export interface Target extends ServerInfo {
   uncarriable: string[]
   /** What of logical replication a swap would leave with the old database. */
   replication: string[]
+  locale: DatabaseLocale
+  /** That of the dump, where a swap would not bring it. */
+  lostLocale: string[]
 }
 
 type Facts = Omit<
   Target,
-  keyof ServerInfo | 'connection' | 'foreignObjects' | 'fates' | 'freshFates' | 'door' | 'uncarriable' | 'replication'
+  | keyof ServerInfo
+  | 'connection'
+  | 'foreignObjects'
+  | 'fates'
+  | 'freshFates'
+  | 'door'
+  | 'uncarriable'
+  | 'replication'
+  | 'locale'
+  | 'lostLocale'
 >
 
 /** @throws SOURCE_AUTH_FAILED, SOURCE_DATABASE_UNKNOWN, SOURCE_PERMISSION_DENIED, SOURCE_UNREACHABLE */
@@ -55,17 +68,22 @@ export async function lookAtTarget(
 ): Promise<Target> {
   const server = await inspectServer(connection, { signal })
   const door = await findDoor(connection, signal)
-  return withSession(connection, { signal }, async (session) => ({
-    ...server,
-    ...(await readFacts(session)),
-    connection,
-    door,
-    foreignObjects: await listUserObjects(session, 5, { foreign: true }),
-    fates: await extensionFates(session, expected),
-    freshFates: await freshExtensionFates(session, expected),
-    uncarriable: await listUncarriable(session, connection.database),
-    replication: await listReplication(session, connection.database),
-  }))
+  return withSession(connection, { signal }, async (session) => {
+    const locale = await readLocale(session, connection.database)
+    return {
+      ...server,
+      ...(await readFacts(session)),
+      connection,
+      door,
+      foreignObjects: await listUserObjects(session, 5, { foreign: true }),
+      fates: await extensionFates(session, expected),
+      freshFates: await freshExtensionFates(session, expected),
+      uncarriable: await listUncarriable(session, connection.database),
+      replication: await listReplication(session, connection.database),
+      locale,
+      lostLocale: await foreseeLostLocale(session, expected, locale),
+    }
+  })
 }
 
 /** What stands against a restore of this dump whatever way it takes. */

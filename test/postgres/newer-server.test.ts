@@ -65,7 +65,10 @@ test.skipIf(olderClients.length === 0)(
     try {
       await query(source.url, 'CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 1000) i')
       const dump = await storeDump(await dumpWhole(source.url))
-      await query(newer.url, 'CREATE DATABASE "Living 18"')
+      await query(
+        newer.url,
+        `CREATE DATABASE "Living 18" TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'`,
+      )
       const url = new URL(newer.url)
       url.pathname = '/Living%2018'
       await query(url.href, 'CREATE TABLE later AS SELECT 18 AS n')
@@ -76,6 +79,8 @@ test.skipIf(olderClients.length === 0)(
       expect(await query(url.href, `SELECT count(*)::int, to_regclass('later') AS later FROM t`)).toEqual([
         { count: 1000, later: null },
       ])
+      const provider = 'SELECT datlocprovider AS provider FROM pg_database WHERE datname = current_database()'
+      expect(await query(url.href, provider)).toEqual([{ provider: 'b' }])
       await databaseRestorer.undo(part)
       expect(await query(url.href, 'SELECT n FROM later')).toEqual([{ n: 18 }])
     } finally {

@@ -81,13 +81,13 @@ type Common = Parameters<typeof restoreInPlace>[0]
 
 async function restoreBySwap(common: Common, { target }: RestorePlan): Promise<Record<string, unknown>> {
   const { id, signal, expected, clients, dump } = common
-  const { door, connection, tablespace, isEmpty } = target
+  const { door, connection, tablespace, locale: replaced, isEmpty } = target
   if (!door) throw new Error('a swap was planned without a door')
   const [name, marker] = [scratchName('restore', id), markerOfRestore(id)]
   const trustedExtensions = target.extensions.map((extension) => extension.name)
   let oid: number | undefined
   const onMade = (made: number) => void (oid = made)
-  const into = { server: door, name, marker, tablespace, trustedExtensions, onMade }
+  const into = { server: door, name, marker, tablespace, replaced, trustedExtensions, onMade }
   try {
     const report = await restoreIntoScratch({ ...into, clients, dump, expected, signal })
     reached('restore-compared', { restore: id })
