@@ -39,10 +39,17 @@ const MINOR_KINDS = new Set([
   ...['PUBLICATION TABLES IN SCHEMA', 'DEFAULT ACL', 'OPERATOR CLASS'],
 ])
 
-/** Parts an archive into what a role that is no superuser can restore, what is there already, and what is left out. */
-export function partArchive({ entries }: ArchiveContents, place: Place): Restorable {
+/**
+ * Parts an archive, or a choice of its entries, into what a role that is no superuser can restore, what is there already, and what is left
+ * out. `all` are the entries of the whole archive.
+ */
+export function partArchive(
+  { entries }: ArchiveContents,
+  place: Place,
+  all: readonly ArchiveEntry[] = entries,
+): Restorable {
   const parted: Restorable = { entries: [], present: [], leftOut: [], findings: [] }
-  const isOwnTable = ownTables(entries)
+  const isOwnTable = ownTables(all)
   const leftOut = new Map<number, string>()
   const titles = new Set<string>()
   for (const entry of entries) {

@@ -87,6 +87,7 @@ export function planTables(options: {
   const kept = partArchive(
     { ...contents, entries: contents.entries.filter(({ dumpId }) => taken.has(dumpId)) },
     placeOf(target),
+    contents.entries,
   )
   return {
     chosen,
