@@ -1,5 +1,6 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
+import { copiedColumns, definitionOf, rowsOf, sequenceOf, type SequenceName } from './archive-tables.ts'
 import { partArchive } from './left-out.ts'
 import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
 import { refuseFindings } from './restore-into-scratch.ts'
@@ -22,14 +23,6 @@ export interface TablesPlan {
   created: string[]
   findings: string[]
 }
-
-const NAME = String.raw`(?:[a-z_][a-z0-9_]*|"(?:[^"]|"")+")`
-/** Nothing but what pg_dump writes: a hostile archive may carry any statement in its place. */
-const PLAIN_COPY = new RegExp(
-  String.raw`^COPY ${NAME}\.${NAME} (?:\((?<columns>${NAME}(?:, ${NAME})*)\))? ?FROM stdin;\n$`,
-)
-const QUALIFIED = new RegExp(String.raw`^${NAME}\.${NAME}$`)
-const PLAIN_SETVAL = /^SELECT pg_catalog\.setval\('(?<sequence>(?:[^'\\]|'')+)', -?\d+, (?:true|false)\);\n$/
 
 /**
  * Replaces the selected tables' rows by those of the dump, in one transaction that commits only after the source of the dump has ended
@@ -72,10 +65,11 @@ export function planTables(options: {
   const restarts: string[] = []
   for (const table of living) {
     const { rows, positions } = rowsOf(contents, table)
+    const sequences = positions.map(sequenceOf)
     take([...rows, ...positions])
-    findings.push(...checkRows(table, rows, positions))
+    findings.push(...checkRows(table, rows, sequences))
     // A sequence that restarts gets new storage, so that what setval writes afterwards goes with a rollback.
-    restarts.push(...positions.map((entry) => `ALTER SEQUENCE ${sequenceOf(entry) ?? ''} RESTART`))
+    restarts.push(...sequences.flatMap((name) => (name ? [`ALTER SEQUENCE ${quoteTable(name)} RESTART`] : [])))
   }
   for (const table of missing) take(definitionOf(contents, table))
   if (missing.length > 0 && target.isSuperuser) {
@@ -102,35 +96,23 @@ export function planTables(options: {
   }
 }
 
-function rowsOf({ entries }: ArchiveContents, table: DumpedTable) {
-  const isOf = ({ schema, name }: ArchiveEntry) => schema === table.schema && name === table.name
-  const ids = new Set(entries.filter((entry) => entry.kind === 'TABLE' && isOf(entry)).map(({ dumpId }) => dumpId))
-  const owned = entries.filter(
-    ({ kind, dependencies }) => kind === 'SEQUENCE' && dependencies.some((id) => ids.has(id)),
-  )
-  const sequences = new Set(owned.map(({ dumpId }) => dumpId))
-  return {
-    rows: entries.filter((entry) => entry.kind === 'TABLE DATA' && isOf(entry)),
-    positions: entries.filter(
-      ({ kind, dependencies }) => kind === 'SEQUENCE SET' && dependencies.some((id) => sequences.has(id)),
-    ),
-  }
-}
-
-/** The sequence of a plain setval, quoted as SQL needs it; null where the statement is anything else. */
-function sequenceOf({ definition }: ArchiveEntry): string | null {
-  const sequence = PLAIN_SETVAL.exec(definition)?.groups?.['sequence']?.replaceAll("''", "'") ?? ''
-  return QUALIFIED.test(sequence) ? sequence : null
-}
-
-function checkRows(table: LivingTable, rows: readonly ArchiveEntry[], positions: readonly ArchiveEntry[]): string[] {
-  const columns = PLAIN_COPY.exec(rows[0]?.copy ?? '')?.groups
-  const odd = positions.filter((entry) => sequenceOf(entry) === null)
-  if (rows.length !== 1 || !columns || odd.length > 0)
+function checkRows(
+  table: LivingTable,
+  rows: readonly ArchiveEntry[],
+  sequences: readonly (SequenceName | null)[],
+): string[] {
+  const copied = rows.length === 1 ? copiedColumns(rows[0]) : null
+  if (copied === null || sequences.includes(null))
     return [`the dump's statements for ${quoteTable(table)} are not those of pg_dump`]
-  const names = (columns['columns'] ?? '').match(new RegExp(NAME, 'g')) ?? []
-  const absent = names.map(unquote).filter((name) => !table.columns.includes(name))
-  return absent.length === 0 ? [] : [`${quoteTable(table)} has no column ${absent.join(', ')} any more`]
+  const absent = copied.filter((name) => !table.columns.includes(name))
+  const isOwn = ({ schema, name }: SequenceName) => schema === table.schema && table.sequences.includes(name)
+  return [
+    ...(absent.length === 0 ? [] : [`${quoteTable(table)} has no column ${absent.join(', ')} any more`]),
+    ...sequences
+      .filter((sequence) => sequence !== null)
+      .filter((sequence) => !isOwn(sequence))
+      .map((sequence) => `${quoteTable(table)} has no sequence ${quoteTable(sequence)} of its own any more`),
+  ]
 }
 
 function checkLiving(table: LivingTable, chosen: readonly DumpedTable[]): string[] {
@@ -185,28 +167,3 @@ const alter = (table: LivingTable, action: string) => `ALTER TABLE ONLY ${quoteT
 
 const innerKeys = ({ foreignKeys }: LivingTable, chosen: readonly DumpedTable[]) =>
   foreignKeys.filter((key) => chosen.some(({ schema, name }) => schema === key.schema && name === key.table))
-
-const unquote = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
-
-/** The table with all that hangs on it: columns' defaults, sequences, indexes, constraints, triggers, comments; and its schema. */
-function definitionOf({ entries }: ArchiveContents, table: DumpedTable): ArchiveEntry[] {
-  const isOf = ({ schema, name }: ArchiveEntry) => schema === table.schema && name === table.name
-  const taken = new Set(entries.filter((entry) => entry.kind === 'TABLE' && isOf(entry)).map(({ dumpId }) => dumpId))
-  // Twice, since comments and positions hang on indexes and sequences that hang on the table.
-  for (let round = 0; round < 2; round++) {
-    for (const entry of entries) {
-      const hangs = entry.dependencies.some((id) => taken.has(id))
-      if (hangs && entry.schema === table.schema && isPart(entry, table)) taken.add(entry.dumpId)
-    }
-  }
-  return entries.filter(({ dumpId }) => taken.has(dumpId))
-}
-
-const PARTS = /^(INDEX|SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|STATISTICS|INDEX ATTACH|COMMENT)$/
-const NAMED_PARTS =
-  /^(TABLE DATA|TABLE ATTACH|DEFAULT|CONSTRAINT|CHECK CONSTRAINT|FK CONSTRAINT|TRIGGER|RULE|POLICY|ROW SECURITY)$/
-
-function isPart({ kind, name }: ArchiveEntry, table: DumpedTable): boolean {
-  if (PARTS.test(kind)) return true
-  return NAMED_PARTS.test(kind) && (name === table.name || name.startsWith(`${table.name} `))
-}

@@ -9,6 +9,8 @@ export interface LivingTable extends DumpedTable {
   kind: string
   isOwned: boolean
   columns: string[]
+  /** Its own sequences, which always lie in its schema. */
+  sequences: string[]
   isGuarded: boolean
   foreignKeys: { name: string; definition: string; schema: string; table: string; isInherited: boolean }[]
   /** Tables with a foreign key into this one. */
@@ -56,6 +58,10 @@ const LIVING = `
          pg_has_role(c.relowner, 'USAGE') AS "isOwned", c.relrowsecurity AND c.relforcerowsecurity AS "isGuarded",
          (SELECT coalesce(json_agg(attname ORDER BY attnum), '[]') FROM pg_attribute
            WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
+         (SELECT coalesce(json_agg(s.relname ORDER BY s.relname), '[]')
+            FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+           WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+             AND d.refobjid = c.oid AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) AS sequences,
          (SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid),
                    'schema', fn.nspname, 'table', f.relname, 'isInherited', k.conparentid <> 0) ORDER BY k.oid), '[]')
             FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace

@@ -18,6 +18,9 @@ async function dumpOf(...statements: string[]): Promise<StoredDump> {
   return storeDump(await dumpWhole(target.url))
 }
 
+const findingsOf = async (dump: StoredDump, selection: Partial<Selection>): Promise<string[]> =>
+  (await databaseRestorer.preflight(dump.into(target.url, { selection }))).findings
+
 async function restore(dump: StoredDump, selection: Partial<Selection>) {
   const part = dump.into(target.url, { selection })
   const preflight = await databaseRestorer.preflight(part)
@@ -31,4 +34,25 @@ test('rows come back where the dump has an extension of another role', async () 
   await query(target.url, 'UPDATE a SET id = 2')
   await restore(dump, { tables: ['public.a'] })
   expect(await query(target.url, 'SELECT id FROM a')).toEqual([{ id: 1 }])
+})
+
+test('a sequence that has gone to another table, or is gone, is found before, and no other one is set', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE a (id serial PRIMARY KEY)',
+    'INSERT INTO a DEFAULT VALUES',
+    'CREATE TABLE "B" ("Id" int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "B\'s ""own"""))',
+    'INSERT INTO "B" DEFAULT VALUES',
+  )
+  const selection = { tables: ['public.a', 'public.B'] }
+  await restore(dump, selection)
+  await query(
+    target.url,
+    'ALTER TABLE a RENAME TO a_old',
+    'CREATE TABLE a (id serial)',
+    'ALTER TABLE "B" ALTER "Id" DROP IDENTITY',
+  )
+  expect(await findingsOf(dump, selection)).toEqual([
+    `"public"."B" has no sequence "public"."B's ""own""" of its own any more`,
+    '"public"."a" has no sequence "public"."a_id_seq" of its own any more',
+  ])
 })
