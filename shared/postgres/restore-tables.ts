@@ -77,7 +77,9 @@ export function planTables(options: {
       `the target lacks ${missing.map(quoteTable).join(', ')}, and a superuser can't safely create what a dump defines: use the role that owns the database`,
     )
   }
-  findings.push(...living.flatMap((table) => checkLiving(table, chosen)))
+  findings.push(
+    ...living.flatMap((table) => [...checkLiving(table, chosen), ...(target.isSuperuser ? [] : checkTriggers(table))]),
+  )
   const kept = partArchive(
     { ...contents, entries: contents.entries.filter(({ dumpId }) => taken.has(dumpId)) },
     placeOf(target),
@@ -133,6 +135,14 @@ function checkLiving(table: LivingTable, chosen: readonly DumpedTable[]): string
       ),
   ]
 }
+
+const checkTriggers = (table: LivingTable): string[] =>
+  table.triggers
+    .filter(({ isInternal }) => isInternal)
+    .map(
+      ({ name }) =>
+        `the trigger ${name} of ${quoteTable(table)} comes from its partitioned table, and before PostgreSQL 15 only a superuser can disable it there`,
+    )
 
 const makeSchemas = (missing: readonly DumpedTable[]) =>
   [...new Set(missing.map(({ schema }) => schema))].map(

@@ -15,7 +15,8 @@ export interface LivingTable extends DumpedTable {
   foreignKeys: { name: string; definition: string; schema: string; table: string; isInherited: boolean }[]
   /** Tables with a foreign key into this one. */
   referencedBy: { schema: string; table: string }[]
-  triggers: { name: string; mode: 'O' | 'A' | 'R' }[]
+  /** Those that fire. What is internal only a superuser can disable. */
+  triggers: { name: string; mode: 'O' | 'A' | 'R'; isInternal: boolean }[]
 }
 
 /** The tables of the dump that a selection names, and what it names that the dump has not. */
@@ -53,6 +54,7 @@ export async function readLivingTables(session: Session, chosen: readonly Dumped
 export const quoteTable = ({ schema, name }: { schema: string; name: string }): string =>
   `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
 
+// Before PostgreSQL 15 triggers that come from a partitioned table are internal, as are those that stand for constraints.
 const LIVING = `
   SELECT n.nspname AS schema, c.relname AS name, chosen.rows::float8 AS rows, c.relkind AS kind,
          pg_has_role(c.relowner, 'USAGE') AS "isOwned", c.relrowsecurity AND c.relforcerowsecurity AS "isGuarded",
@@ -69,8 +71,10 @@ const LIVING = `
          (SELECT coalesce(json_agg(json_build_object('schema', fn.nspname, 'table', f.relname)), '[]')
             FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
            WHERE k.contype = 'f' AND k.confrelid = c.oid) AS "referencedBy",
-         (SELECT coalesce(json_agg(json_build_object('name', tgname, 'mode', tgenabled)), '[]') FROM pg_trigger
-           WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled <> 'D') AS triggers
+         (SELECT coalesce(json_agg(json_build_object('name', tgname, 'mode', tgenabled, 'isInternal', tgisinternal)
+                   ORDER BY tgname), '[]')
+            FROM pg_trigger LEFT JOIN pg_constraint k ON k.oid = tgconstraint
+           WHERE tgrelid = c.oid AND tgenabled <> 'D' AND (NOT tgisinternal OR coalesce(k.contype, 't') = 't')) AS triggers
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS chosen (schema, name, rows)
     JOIN pg_namespace n ON n.nspname = chosen.schema
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = chosen.name

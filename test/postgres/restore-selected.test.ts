@@ -21,8 +21,8 @@ async function dumpOf(...statements: string[]): Promise<StoredDump> {
 const findingsOf = async (dump: StoredDump, selection: Partial<Selection>): Promise<string[]> =>
   (await databaseRestorer.preflight(dump.into(target.url, { selection }))).findings
 
-async function restore(dump: StoredDump, selection: Partial<Selection>) {
-  const part = dump.into(target.url, { selection })
+async function restore(dump: StoredDump, selection: Partial<Selection>, url = target.url) {
+  const part = dump.into(url, { selection })
   const preflight = await databaseRestorer.preflight(part)
   expect(preflight.findings).toEqual([])
   return { ...preflight, report: await databaseRestorer.restore(part, preflight) }
@@ -55,4 +55,32 @@ test('a sequence that has gone to another table, or is gone, is found before, an
     `"public"."B" has no sequence "public"."B's ""own""" of its own any more`,
     '"public"."a" has no sequence "public"."a_id_seq" of its own any more',
   ])
+})
+
+test('triggers of a partitioned table do not fire on PostgreSQL 14 and older either, where they are internal', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE log (what text)',
+    'CREATE TABLE parents (id int PRIMARY KEY)',
+    'INSERT INTO parents VALUES (1)',
+    'CREATE TABLE p (id int REFERENCES parents) PARTITION BY LIST (id)',
+    'CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)',
+    'INSERT INTO p VALUES (1)',
+    `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN INSERT INTO public.log VALUES (TG_NAME); RETURN NULL; END $$`,
+    'CREATE TRIGGER row AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION note()',
+    'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION note()',
+  )
+  // As these versions do it.
+  await query(urlOfDatabase(target.name), `UPDATE pg_trigger SET tgisinternal = true WHERE tgrelid = 'p1'::regclass`)
+  const selection = { tables: ['public.p1'] }
+  expect(await findingsOf(dump, selection)).toEqual([
+    expect.stringMatching(
+      /^the trigger late of "public"."p1" comes from its partitioned table, and before PostgreSQL 15/,
+    ),
+    expect.stringMatching(/^the trigger row of "public"."p1" comes from/),
+  ])
+  await restore(dump, selection, urlOfDatabase(target.name))
+  expect(await query(target.url, 'SELECT what FROM log')).toEqual([])
+  const modes = `SELECT DISTINCT tgenabled AS mode FROM pg_trigger WHERE tgrelid = 'p1'::regclass`
+  expect(await query(target.url, modes)).toEqual([{ mode: 'O' }])
 })
