@@ -165,12 +165,14 @@ function makeRoom(living: readonly LivingTable[], chosen: readonly DumpedTable[]
 
 function putBack(living: readonly LivingTable[], chosen: readonly DumpedTable[]): string[] {
   const enable = { O: 'ENABLE', A: 'ENABLE ALWAYS', R: 'ENABLE REPLICA' }
-  return living.flatMap((table) => [
+  const altered = living.flatMap((table) => [
     ...innerKeys(table, chosen).map(({ name, definition }) =>
       alter(table, `ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`),
     ),
     ...table.triggers.map(({ name, mode }) => alter(table, `${enable[mode]} TRIGGER ${quoteIdentifier(name)}`)),
   ])
+  // A table that has rows to check at the end of the transaction can't be altered.
+  return ['SET CONSTRAINTS ALL IMMEDIATE', ...altered]
 }
 
 const alter = (table: LivingTable, action: string) => `ALTER TABLE ONLY ${quoteTable(table)} ${action}`

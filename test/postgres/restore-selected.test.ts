@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Selection } from '../../shared/domain/selection.ts'
 import { databaseRestorer } from '../../workers/restore/restore-database.ts'
-import { createOwnedDatabase, storeDump, type OwnedDatabase, type StoredDump } from '../support/database-parts.ts'
+import {
+  createOwnedDatabase,
+  stateOf,
+  storeDump,
+  type OwnedDatabase,
+  type StoredDump,
+} from '../support/database-parts.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { query, urlOfDatabase } from '../support/postgres.ts'
 
@@ -83,4 +89,19 @@ test('triggers of a partitioned table do not fire on PostgreSQL 14 and older eit
   expect(await query(target.url, 'SELECT what FROM log')).toEqual([])
   const modes = `SELECT DISTINCT tgenabled AS mode FROM pg_trigger WHERE tgrelid = 'p1'::regclass`
   expect(await query(target.url, modes)).toEqual([{ mode: 'O' }])
+})
+
+test('a foreign key to another table may be checked as late as at the end, beside triggers', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE customers (id int PRIMARY KEY)',
+    'INSERT INTO customers VALUES (1)',
+    'CREATE TABLE orders (customer int REFERENCES customers DEFERRABLE INITIALLY DEFERRED)',
+    'INSERT INTO orders VALUES (1)',
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it fires'; END $$`,
+    'CREATE TRIGGER refuse AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()',
+  )
+  const old = await stateOf(target.url)
+  await query(target.url, 'DELETE FROM orders')
+  await restore(dump, { tables: ['public.orders'] })
+  expect(await stateOf(target.url)).toEqual(old)
 })
