@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg'
 import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
 import { copiedColumns, definitionOf, rowsOf, sequenceOf, type SequenceName } from './archive-tables.ts'
@@ -166,9 +167,10 @@ function makeRoom(living: readonly LivingTable[], chosen: readonly DumpedTable[]
 function putBack(living: readonly LivingTable[], chosen: readonly DumpedTable[]): string[] {
   const enable = { O: 'ENABLE', A: 'ENABLE ALWAYS', R: 'ENABLE REPLICA' }
   const altered = living.flatMap((table) => [
-    ...innerKeys(table, chosen).map(({ name, definition }) =>
+    ...innerKeys(table, chosen).flatMap(({ name, definition, comment }) => [
       alter(table, `ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`),
-    ),
+      ...(comment === null ? [] : [describe(table, name, comment)]),
+    ]),
     ...table.triggers.map(({ name, mode }) => alter(table, `${enable[mode]} TRIGGER ${quoteIdentifier(name)}`)),
   ])
   // A table that has rows to check at the end of the transaction can't be altered.
@@ -176,6 +178,9 @@ function putBack(living: readonly LivingTable[], chosen: readonly DumpedTable[])
 }
 
 const alter = (table: LivingTable, action: string) => `ALTER TABLE ONLY ${quoteTable(table)} ${action}`
+
+const describe = (table: LivingTable, constraint: string, comment: string) =>
+  `COMMENT ON CONSTRAINT ${quoteIdentifier(constraint)} ON ${quoteTable(table)} IS ${escapeLiteral(comment)}`
 
 const innerKeys = ({ foreignKeys }: LivingTable, chosen: readonly DumpedTable[]) =>
   foreignKeys.filter((key) => chosen.some(({ schema, name }) => schema === key.schema && name === key.table))

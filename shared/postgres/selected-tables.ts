@@ -4,6 +4,16 @@ import { quoteIdentifier, type Session } from './session.ts'
 
 export type DumpedTable = DumpContents['tables'][number]
 
+interface ForeignKey {
+  name: string
+  definition: string
+  comment: string | null
+  /** The table that it points to. */
+  schema: string
+  table: string
+  isInherited: boolean
+}
+
 /** A selected table as it is in the target. */
 export interface LivingTable extends DumpedTable {
   kind: string
@@ -12,7 +22,7 @@ export interface LivingTable extends DumpedTable {
   /** Its own sequences, which always lie in its schema. */
   sequences: string[]
   isGuarded: boolean
-  foreignKeys: { name: string; definition: string; schema: string; table: string; isInherited: boolean }[]
+  foreignKeys: ForeignKey[]
   /** Tables with a foreign key into this one. */
   referencedBy: { schema: string; table: string }[]
   /** Those that fire. What is internal only a superuser can disable. */
@@ -65,7 +75,8 @@ const LIVING = `
            WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
              AND d.refobjid = c.oid AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) AS sequences,
          (SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid),
-                   'schema', fn.nspname, 'table', f.relname, 'isInherited', k.conparentid <> 0) ORDER BY k.oid), '[]')
+                   'comment', obj_description(k.oid, 'pg_constraint'), 'schema', fn.nspname, 'table', f.relname,
+                   'isInherited', k.conparentid <> 0) ORDER BY k.oid), '[]')
             FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
            WHERE k.contype = 'f' AND k.conrelid = c.oid) AS "foreignKeys",
          (SELECT coalesce(json_agg(json_build_object('schema', fn.nspname, 'table', f.relname)), '[]')

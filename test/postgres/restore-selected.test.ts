@@ -105,3 +105,14 @@ test('a foreign key to another table may be checked as late as at the end, besid
   await restore(dump, { tables: ['public.orders'] })
   expect(await stateOf(target.url)).toEqual(old)
 })
+
+test('foreign keys among the selected tables keep their comments', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE customers (id int PRIMARY KEY)',
+    'CREATE TABLE orders (customer int CONSTRAINT "who bought" REFERENCES customers)',
+    `COMMENT ON CONSTRAINT "who bought" ON orders IS E'it''s \\\\ the "Käufer";\nhim'`,
+  )
+  const old = await stateOf(target.url)
+  await restore(dump, { schemas: ['public'] })
+  expect(await stateOf(target.url)).toEqual(old)
+})
