@@ -8,7 +8,7 @@ import { placeOf } from './restore-in-place.ts'
 import { FIRST_MAJOR_OWNING_PUBLIC } from './restore-into-scratch.ts'
 import { planTables } from './restore-tables.ts'
 import type { ArchiveContents } from './rewrite-archive.ts'
-import { readLivingTables, selectTables } from './selected-tables.ts'
+import { readSurroundings, selectTables } from './selected-tables.ts'
 import { withSession } from './session.ts'
 import { compareServers, lookAtTarget, type Target } from './target.ts'
 
@@ -97,8 +97,8 @@ function inPlaceFindings(target: Target): string[] {
 async function planSelected(wanted: Wanted, target: Target, findings: readonly string[]) {
   const { expected, selection, contents, connection, signal } = wanted
   const { chosen } = selectTables(selection, expected)
-  const living = await withSession(connection, { signal }, (session) => readLivingTables(session, chosen))
-  const planned = planTables({ contents, target, expected, selection, living })
+  const surroundings = await withSession(connection, { signal }, (session) => readSurroundings(session, chosen))
+  const planned = planTables({ contents, target, expected, selection, surroundings })
   return { findings: [...findings, ...planned.findings], leftOut: [] }
 }
 

@@ -7,7 +7,14 @@ import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore
 import { refuseFindings } from './restore-into-scratch.ts'
 import type { ArchiveContents, ArchiveEntry, ArchivePlan } from './rewrite-archive.ts'
 import { inAnyEncoding, rowCheck } from './row-check.ts'
-import { quoteTable, readLivingTables, selectTables, type DumpedTable, type LivingTable } from './selected-tables.ts'
+import {
+  quoteTable,
+  readSurroundings,
+  selectTables,
+  type DumpedTable,
+  type LivingTable,
+  type Surroundings,
+} from './selected-tables.ts'
 import { quoteIdentifier, withSession } from './session.ts'
 import type { Target } from './target.ts'
 
@@ -35,10 +42,10 @@ export interface TablesPlan {
 export async function restoreTables(restore: RestoreInPlace, selection: Selection): Promise<RestoredTables> {
   const { target, expected, signal } = restore
   const { chosen } = selectTables(selection, expected)
-  const living = await withSession(target.connection, { signal }, (session) => readLivingTables(session, chosen))
+  const surroundings = await withSession(target.connection, { signal }, (session) => readSurroundings(session, chosen))
   let created: string[] = []
   await restoreInOneTransaction(restore, (contents) => {
-    const made = planTables({ contents, target, expected, selection, living })
+    const made = planTables({ contents, target, expected, selection, surroundings })
     refuseFindings(made.findings, expected)
     created = made.created
     return made.plan
@@ -52,13 +59,15 @@ export function planTables(options: {
   target: Target
   expected: DumpContents
   selection: Selection
-  living: readonly LivingTable[]
+  surroundings: Surroundings
 }): TablesPlan {
-  const { contents, target, expected, selection, living } = options
+  const { contents, target, expected, selection, surroundings } = options
+  const { living } = surroundings
   const { chosen, findings } = selectTables(selection, expected)
   const isLiving = (table: DumpedTable) =>
     living.some(({ schema, name }) => schema === table.schema && name === table.name)
   const missing = chosen.filter((table) => !isLiving(table))
+  const places = placesOf(missing, surroundings)
   const taken = new Map<number, ArchiveEntry>()
   const take = (entries: readonly ArchiveEntry[]) => entries.forEach((entry) => taken.set(entry.dumpId, entry))
   // How the archive's texts are to be read.
@@ -73,11 +82,7 @@ export function planTables(options: {
     restarts.push(...sequences.flatMap((name) => (name ? [`ALTER SEQUENCE ${quoteTable(name)} RESTART`] : [])))
   }
   for (const table of missing) take(definitionOf(contents, table))
-  if (missing.length > 0 && target.isSuperuser) {
-    findings.push(
-      `the target lacks ${missing.map(quoteTable).join(', ')}, and a superuser can't safely create what a dump defines: use the role that owns the database`,
-    )
-  }
+  findings.push(...checkRights(target, missing, places))
   findings.push(
     ...living.flatMap((table) => [...checkLiving(table, chosen), ...(target.isSuperuser ? [] : checkTriggers(table))]),
   )
@@ -92,7 +97,7 @@ export function planTables(options: {
     findings: [...findings, ...kept.findings],
     plan: {
       entries: kept.entries,
-      before: [...makeSchemas(missing), ...makeRoom(living, chosen), ...restarts].map(inAnyEncoding),
+      before: [...makeSchemas(places.absent), ...makeRoom(living, chosen), ...restarts].map(inAnyEncoding),
       afterData: [rowCheck({ tables: chosen, large_objects: null })],
       after: putBack(living, chosen).map(inAnyEncoding),
     },
@@ -145,10 +150,34 @@ const checkTriggers = (table: LivingTable): string[] =>
         `the trigger ${name} of ${quoteTable(table)} comes from its partitioned table, and before PostgreSQL 15 only a superuser can disable it there`,
     )
 
-const makeSchemas = (missing: readonly DumpedTable[]) =>
-  [...new Set(missing.map(({ schema }) => schema))].map(
-    (schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`,
-  )
+/** The schemas that missing tables are to lie in, as far as something must be done about them. */
+function placesOf(missing: readonly DumpedTable[], { schemas }: Surroundings) {
+  const needed = [...new Set(missing.map(({ schema }) => schema))]
+  return {
+    absent: needed.filter((name) => !schemas.some((schema) => schema.name === name)),
+    closed: needed.filter((name) => schemas.some((schema) => schema.name === name && !schema.mayCreate)),
+  }
+}
+
+function checkRights(
+  { isSuperuser, ownsDatabase, mayCreateSchemas, connection }: Target,
+  missing: readonly DumpedTable[],
+  { absent, closed }: ReturnType<typeof placesOf>,
+): string[] {
+  // Who does not own the database notes with a schema that the restore has come through.
+  const makesSchemas = !ownsDatabase || absent.length > 0
+  return [
+    ...(missing.length > 0 && isSuperuser
+      ? [
+          `the target lacks ${missing.map(quoteTable).join(', ')}, and a superuser can't safely create what a dump defines: use the role that owns the database`,
+        ]
+      : []),
+    ...(makesSchemas && !mayCreateSchemas ? [`the role ${connection.user} may not create schemas in it`] : []),
+    ...closed.map((schema) => `the role ${connection.user} may not create tables in the schema ${schema}`),
+  ]
+}
+
+const makeSchemas = (absent: readonly string[]) => absent.map((schema) => `CREATE SCHEMA ${quoteIdentifier(schema)}`)
 
 /** Foreign keys among the selected tables go and come back, since rows arrive in any order; triggers sleep meanwhile. */
 function makeRoom(living: readonly LivingTable[], chosen: readonly DumpedTable[]): string[] {

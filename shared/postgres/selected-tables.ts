@@ -29,6 +29,12 @@ export interface LivingTable extends DumpedTable {
   triggers: { name: string; mode: 'O' | 'A' | 'R'; isInternal: boolean }[]
 }
 
+/** What the target has of a selection, and around it. */
+export interface Surroundings {
+  living: LivingTable[]
+  schemas: { name: string; mayCreate: boolean }[]
+}
+
 /** The tables of the dump that a selection names, and what it names that the dump has not. */
 export function selectTables(
   { schemas, tables, paths }: Selection,
@@ -49,20 +55,23 @@ export function selectTables(
   }
 }
 
-/** Those of the tables that the session's database has. */
-export async function readLivingTables(session: Session, chosen: readonly DumpedTable[]): Promise<LivingTable[]> {
+/** Of the session's database. */
+export async function readSurroundings(session: Session, chosen: readonly DumpedTable[]): Promise<Surroundings> {
   // So that the definitions of foreign keys name their tables in full, as pg_restore needs it.
   await session.query(`SET search_path TO ''`)
-  const { rows } = await session.query<LivingTable>(LIVING, [
+  const living = await session.query<LivingTable>(LIVING, [
     chosen.map(({ schema }) => schema),
     chosen.map(({ name }) => name),
     chosen.map(({ rows }) => rows),
   ])
-  return rows
+  const schemas = await session.query<Surroundings['schemas'][number]>(SCHEMAS)
+  return { living: living.rows, schemas: schemas.rows }
 }
 
 export const quoteTable = ({ schema, name }: { schema: string; name: string }): string =>
   `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+
+const SCHEMAS = `SELECT nspname AS name, has_schema_privilege(oid, 'CREATE') AS "mayCreate" FROM pg_namespace`
 
 // Before PostgreSQL 15 triggers that come from a partitioned table are internal, as are those that stand for constraints.
 const LIVING = `

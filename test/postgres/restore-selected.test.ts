@@ -8,6 +8,7 @@ import {
   type OwnedDatabase,
   type StoredDump,
 } from '../support/database-parts.ts'
+import { onTestServer } from '../support/databases.ts'
 import { dumpWhole } from '../support/dumps.ts'
 import { query, urlOfDatabase } from '../support/postgres.ts'
 
@@ -115,4 +116,31 @@ test('foreign keys among the selected tables keep their comments', async () => {
   const old = await stateOf(target.url)
   await restore(dump, { schemas: ['public'] })
   expect(await stateOf(target.url)).toEqual(old)
+})
+
+test('a table that is gone is made in a schema that is there without the right to make schemas', async () => {
+  const dump = await dumpOf('CREATE SCHEMA s', 'CREATE TABLE s.a AS SELECT 1 AS id')
+  await onTestServer(`REVOKE CREATE ON DATABASE ${target.name} FROM ${target.user}`)
+  await query(target.url, 'DROP TABLE s.a')
+  await restore(dump, { schemas: ['s'] })
+  expect(await query(target.url, 'SELECT id FROM s.a')).toEqual([{ id: 1 }])
+  await query(target.url, 'DROP SCHEMA s CASCADE')
+  expect(await findingsOf(dump, { schemas: ['s'] })).toEqual([`the role ${target.user} may not create schemas in it`])
+})
+
+test('a role that neither owns the database nor may create in it is told so before', async () => {
+  const dump = await dumpOf('CREATE TABLE a AS SELECT 1 AS id')
+  await onTestServer(`ALTER DATABASE ${target.name} OWNER TO CURRENT_USER`)
+  const selection = { tables: ['public.a'] }
+  const noSchemas = `the role ${target.user} may not create schemas in it`
+  expect(await findingsOf(dump, selection)).toEqual([noSchemas])
+  await query(target.url, 'DROP TABLE a')
+  await query(urlOfDatabase(target.name), 'REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+  expect(await findingsOf(dump, selection)).toEqual([
+    noSchemas,
+    `the role ${target.user} may not create tables in the schema public`,
+  ])
+  await onTestServer(`GRANT CREATE ON DATABASE ${target.name} TO ${target.user}`)
+  await query(urlOfDatabase(target.name), `GRANT CREATE ON SCHEMA public TO ${target.user}`)
+  await restore(dump, selection)
 })
