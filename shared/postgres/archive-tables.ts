@@ -45,15 +45,17 @@ export function sequenceOf({ definition }: ArchiveEntry): SequenceName | null {
 
 const unquote = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
 
-/** The table with all that hangs on it: columns' defaults, sequences, indexes, constraints, triggers, comments; and its schema. */
+/** The table with all that hangs on it: columns' defaults, sequences, indexes, constraints, triggers, comments. */
 export function definitionOf({ entries }: ArchiveContents, table: DumpedTable): ArchiveEntry[] {
   const isOf = ({ schema, name }: ArchiveEntry) => schema === table.schema && name === table.name
   const taken = new Set(entries.filter((entry) => entry.kind === 'TABLE' && isOf(entry)).map(({ dumpId }) => dumpId))
+  const others = new Map(entries.filter(({ kind }) => kind === 'TABLE').map((entry) => [entry.dumpId, entry]))
+  const isPart = (entry: ArchiveEntry) => PARTS.test(entry.kind) || isNamedPart(entry, table, others)
   // Twice, since comments and positions hang on indexes and sequences that hang on the table.
   for (let round = 0; round < 2; round++) {
     for (const entry of entries) {
       const hangs = entry.dependencies.some((id) => taken.has(id))
-      if (hangs && entry.schema === table.schema && isPart(entry, table)) taken.add(entry.dumpId)
+      if (hangs && entry.schema === table.schema && isPart(entry)) taken.add(entry.dumpId)
     }
   }
   return entries.filter(({ dumpId }) => taken.has(dumpId))
@@ -63,7 +65,12 @@ const PARTS = /^(INDEX|SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|STATISTICS|INDEX 
 const NAMED_PARTS =
   /^(TABLE DATA|TABLE ATTACH|DEFAULT|CONSTRAINT|CHECK CONSTRAINT|FK CONSTRAINT|TRIGGER|RULE|POLICY|ROW SECURITY)$/
 
-function isPart({ kind, name }: ArchiveEntry, table: DumpedTable): boolean {
-  if (PARTS.test(kind)) return true
-  return NAMED_PARTS.test(kind) && (name === table.name || name.startsWith(`${table.name} `))
+/** Its name begins with that of its table, and so may the name of another table: a foreign key of "a b" into "a" is none of "a". */
+function isNamedPart(entry: ArchiveEntry, table: DumpedTable, tables: ReadonlyMap<number, ArchiveEntry>): boolean {
+  const beginsWith = (name: string) => entry.name === name || entry.name.startsWith(`${name} `)
+  const isOfLonger = entry.dependencies.some((id) => {
+    const other = tables.get(id)
+    return other?.schema === table.schema && other.name.length > table.name.length && beginsWith(other.name)
+  })
+  return NAMED_PARTS.test(entry.kind) && beginsWith(table.name) && !isOfLonger
 }

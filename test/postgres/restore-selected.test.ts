@@ -144,3 +144,13 @@ test('a role that neither owns the database nor may create in it is told so befo
   await query(urlOfDatabase(target.name), `GRANT CREATE ON SCHEMA public TO ${target.user}`)
   await restore(dump, selection)
 })
+
+test('a table that is gone takes nothing of a table whose name begins with its own', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE a (id int PRIMARY KEY)',
+    'CREATE TABLE "a b" (id int CONSTRAINT k REFERENCES a)',
+    'INSERT INTO a VALUES (1)',
+  )
+  await query(target.url, 'DROP TABLE a CASCADE', 'ALTER TABLE "a b" RENAME TO c')
+  expect((await restore(dump, { tables: ['public.a'] })).report).toMatchObject({ created: ['"public"."a"'] })
+})
