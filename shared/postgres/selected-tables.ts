@@ -41,14 +41,18 @@ export function selectTables(
   expected: DumpContents,
 ): { chosen: DumpedTable[]; findings: string[] } {
   const nameOf = ({ schema, name }: DumpedTable) => `${schema}.${name}`
-  const names = new Set(expected.tables.map(nameOf))
+  const meantBy = (table: string) => expected.tables.filter((one) => nameOf(one) === table)
   const inSchema = (schema: string) => expected.tables.some((table) => table.schema === schema)
   return {
     chosen: expected.tables.filter((table) => schemas.includes(table.schema) || tables.includes(nameOf(table))),
     findings: [
       ...tables
-        .filter((table) => !names.has(table))
+        .filter((table) => meantBy(table).length === 0)
         .map((table) => `the backup has no table ${table} with rows of its own`),
+      // A dot may be part of a name.
+      ...tables
+        .filter((table) => meantBy(table).length > 1)
+        .map((table) => `${table} may mean ${meantBy(table).map(quoteTable).join(' or ')}: select a schema`),
       ...schemas.filter((schema) => !inSchema(schema)).map((schema) => `the backup has no table in a schema ${schema}`),
       ...(paths.length > 0 ? ['paths are of media, and this is a database'] : []),
     ],

@@ -154,3 +154,16 @@ test('a table that is gone takes nothing of a table whose name begins with its o
   await query(target.url, 'DROP TABLE a CASCADE', 'ALTER TABLE "a b" RENAME TO c')
   expect((await restore(dump, { tables: ['public.a'] })).report).toMatchObject({ created: ['"public"."a"'] })
 })
+
+test('a name that fits two tables is found before, and either can be selected by its schema', async () => {
+  const dump = await dumpOf(
+    'CREATE SCHEMA a',
+    'CREATE SCHEMA "a.b"',
+    'CREATE TABLE a."b.c" AS SELECT 1 AS n',
+    'CREATE TABLE "a.b".c AS SELECT 1 AS n',
+  )
+  expect(await findingsOf(dump, { tables: ['a.b.c'] })).toEqual([
+    'a.b.c may mean "a"."b.c" or "a.b"."c": select a schema',
+  ])
+  expect((await restore(dump, { schemas: ['a.b'] })).report).toMatchObject({ tables: 1 })
+})
