@@ -3,6 +3,7 @@ import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
 import { copiedColumns, definitionOf, rowsOf, sequenceOf, type SequenceName } from './archive-tables.ts'
 import { partArchive } from './left-out.ts'
+import { lackedBy } from './named-objects.ts'
 import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
 import { refuseFindings } from './restore-into-scratch.ts'
 import type { ArchiveContents, ArchiveEntry, ArchivePlan } from './rewrite-archive.ts'
@@ -68,39 +69,49 @@ export function planTables(options: {
     living.some(({ schema, name }) => schema === table.schema && name === table.name)
   const missing = chosen.filter((table) => !isLiving(table))
   const places = placesOf(missing, surroundings)
-  const taken = new Map<number, ArchiveEntry>()
-  const take = (entries: readonly ArchiveEntry[]) => entries.forEach((entry) => taken.set(entry.dumpId, entry))
-  // How the archive's texts are to be read.
-  take(contents.entries.filter(({ kind }) => /^(ENCODING|STDSTRINGS|SEARCHPATH)$/.test(kind)))
-  const restarts: string[] = []
-  for (const table of living) {
-    const { rows, positions } = rowsOf(contents, table)
-    const sequences = positions.map(sequenceOf)
-    take([...rows, ...positions])
-    findings.push(...checkRows(table, rows, sequences))
-    // A sequence that restarts gets new storage, so that what setval writes afterwards goes with a rollback.
-    restarts.push(...sequences.flatMap((name) => (name ? [`ALTER SEQUENCE ${quoteTable(name)} RESTART`] : [])))
-  }
-  for (const table of missing) take(definitionOf(contents, table))
-  findings.push(...checkRights(target, missing, places))
-  findings.push(
-    ...living.flatMap((table) => [...checkLiving(table, chosen), ...(target.isSuperuser ? [] : checkTriggers(table))]),
-  )
+  const made = missing.flatMap((table) => definitionOf(contents, table))
+  const filled = living.map((table) => fill(contents, table))
+  const taken = new Set([...made, ...filled.flatMap(({ entries }) => entries)])
   const kept = partArchive(
-    { ...contents, entries: contents.entries.filter(({ dumpId }) => taken.has(dumpId)) },
+    // With how the archive's texts are to be read.
+    {
+      ...contents,
+      entries: contents.entries.filter(
+        (entry) => taken.has(entry) || /^(ENCODING|STDSTRINGS|SEARCHPATH)$/.test(entry.kind),
+      ),
+    },
     placeOf(target),
     contents.entries,
   )
+  findings.push(
+    ...filled.flatMap((one) => one.findings),
+    ...checkRights(target, missing, places),
+    ...living.flatMap((table) => [...checkLiving(table, chosen), ...(target.isSuperuser ? [] : checkTriggers(table))]),
+    ...lackedBy(made, contents, surroundings.names),
+    ...kept.findings,
+  )
+  const restarts = filled.flatMap((one) => one.restarts)
   return {
     chosen,
     created: missing.map(quoteTable),
-    findings: [...findings, ...kept.findings],
+    findings,
     plan: {
       entries: kept.entries,
       before: [...makeSchemas(places.absent), ...makeRoom(living, chosen), ...restarts].map(inAnyEncoding),
       afterData: [rowCheck({ tables: chosen, large_objects: null })],
       after: putBack(living, chosen).map(inAnyEncoding),
     },
+  }
+}
+
+function fill(contents: ArchiveContents, table: LivingTable) {
+  const { rows, positions } = rowsOf(contents, table)
+  const sequences = positions.map(sequenceOf)
+  return {
+    entries: [...rows, ...positions],
+    findings: checkRows(table, rows, sequences),
+    // A sequence that restarts gets new storage, so that what setval writes afterwards goes with a rollback.
+    restarts: sequences.flatMap((name) => (name ? [`ALTER SEQUENCE ${quoteTable(name)} RESTART`] : [])),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
+import { readNames } from './named-objects.ts'
 import { quoteIdentifier, type Session } from './session.ts'
 
 export type DumpedTable = DumpContents['tables'][number]
@@ -33,6 +34,8 @@ export interface LivingTable extends DumpedTable {
 export interface Surroundings {
   living: LivingTable[]
   schemas: { name: string; mayCreate: boolean }[]
+  /** By `readNames`; none where no table of the selection is gone. */
+  names: ReadonlySet<string>
 }
 
 /** The tables of the dump that a selection names, and what it names that the dump has not. */
@@ -69,7 +72,8 @@ export async function readSurroundings(session: Session, chosen: readonly Dumped
     chosen.map(({ rows }) => rows),
   ])
   const schemas = await session.query<Surroundings['schemas'][number]>(SCHEMAS)
-  return { living: living.rows, schemas: schemas.rows }
+  const names = living.rows.length < chosen.length ? await readNames(session) : new Set<string>()
+  return { living: living.rows, schemas: schemas.rows, names }
 }
 
 export const quoteTable = ({ schema, name }: { schema: string; name: string }): string =>

@@ -167,3 +167,29 @@ test('a name that fits two tables is found before, and either can be selected by
   ])
   expect((await restore(dump, { schemas: ['a.b'] })).report).toMatchObject({ tables: 1 })
 })
+
+test('what a table that is gone needs and the target lacks is found before', async () => {
+  const dump = await dumpOf(
+    'CREATE SCHEMA s',
+    'CREATE TABLE s.p (day int, PRIMARY KEY (day)) PARTITION BY LIST (day)',
+    'CREATE TABLE s.p1 PARTITION OF s.p FOR VALUES IN (1)',
+    `CREATE TYPE s.mood AS ENUM ('well')`,
+    'CREATE FUNCTION s.ok(s.mood) RETURNS bool IMMUTABLE LANGUAGE sql RETURN true',
+    'CREATE TABLE customers (id int PRIMARY KEY)',
+    'CREATE TABLE s.orders (mood s.mood CHECK (s.ok(mood)), customer int REFERENCES customers)',
+  )
+  await query(target.url, 'DROP TABLE s.orders')
+  await restore(dump, { tables: ['s.orders'] })
+  await query(target.url, 'DROP SCHEMA s CASCADE', 'DROP TABLE customers')
+  const lacked = await findingsOf(dump, { schemas: ['s'] })
+  expect(lacked.map((finding) => finding.replace(/, which .* needs$/, '')).toSorted()).toEqual([
+    'the target lacks FUNCTION s.ok(s.mood)',
+    'the target lacks TABLE public.customers',
+    'the target lacks TABLE s.p',
+    'the target lacks TYPE s.mood',
+  ])
+  await query(target.url, 'CREATE TABLE customers (id int)')
+  expect(await findingsOf(dump, { tables: ['s.orders'] })).toContain(
+    'the target lacks CONSTRAINT public.customers customers_pkey, which FK CONSTRAINT s.orders orders_customer_fkey needs',
+  )
+})
