@@ -37,6 +37,22 @@ export function lackedBy(
   })
 }
 
+/** What hangs on these entries, which are made anew, and is not in a database that has these names: it went with what was there. */
+export function goneWith(
+  entries: readonly ArchiveEntry[],
+  contents: ArchiveContents,
+  names: ReadonlySet<string>,
+): string[] {
+  const isLacked = lacks(entries, contents, names)
+  const hanging = new Set(entries.map(({ dumpId }) => dumpId))
+  const hangs = ({ dumpId, dependencies }: ArchiveEntry) =>
+    dependencies.some((id) => hanging.has(id)) && hanging.add(dumpId)
+  // In the archive each entry comes after what it needs.
+  return contents.entries
+    .filter((entry) => hangs(entry) && isLacked(entry))
+    .map((entry) => `${titleOf(entry)}: it is gone like a table that it hangs on, and is not made again`)
+}
+
 /** What a database that has these names lacks of what the archive has: all but the entries themselves, and parts of what it lacks. */
 function lacks(entries: readonly ArchiveEntry[], contents: ArchiveContents, names: ReadonlySet<string>) {
   const taken = new Set(entries.map(({ dumpId }) => dumpId))

@@ -99,7 +99,7 @@ async function planSelected(wanted: Wanted, target: Target, findings: readonly s
   const { chosen } = selectTables(selection, expected)
   const surroundings = await withSession(connection, { signal }, (session) => readSurroundings(session, chosen))
   const planned = planTables({ contents, target, expected, selection, surroundings })
-  return { findings: [...findings, ...planned.findings], leftOut: [] }
+  return { findings: [...findings, ...planned.findings], leftOut: planned.leftOut }
 }
 
 function freshPlace(target: Target, expected: DumpContents): Place {

@@ -3,7 +3,7 @@ import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
 import { copiedColumns, definitionOf, rowsOf, sequenceOf, type SequenceName } from './archive-tables.ts'
 import { partArchive } from './left-out.ts'
-import { lackedBy } from './named-objects.ts'
+import { goneWith, lackedBy } from './named-objects.ts'
 import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
 import { refuseFindings } from './restore-into-scratch.ts'
 import type { ArchiveContents, ArchiveEntry, ArchivePlan } from './rewrite-archive.ts'
@@ -31,7 +31,11 @@ export interface TablesPlan {
   chosen: DumpedTable[]
   created: string[]
   findings: string[]
+  /** Of tables that are created, and what went with them. */
+  leftOut: string[]
 }
+
+const SETTINGS = /^(ENCODING|STDSTRINGS|SEARCHPATH)$/
 
 /**
  * Replaces the selected tables' rows by those of the dump, in one transaction that commits only after the source of the dump has ended
@@ -72,17 +76,9 @@ export function planTables(options: {
   const made = missing.flatMap((table) => definitionOf(contents, table))
   const filled = living.map((table) => fill(contents, table))
   const taken = new Set([...made, ...filled.flatMap(({ entries }) => entries)])
-  const kept = partArchive(
-    // With how the archive's texts are to be read.
-    {
-      ...contents,
-      entries: contents.entries.filter(
-        (entry) => taken.has(entry) || /^(ENCODING|STDSTRINGS|SEARCHPATH)$/.test(entry.kind),
-      ),
-    },
-    placeOf(target),
-    contents.entries,
-  )
+  const part = (entries: ArchiveEntry[]) => partArchive({ ...contents, entries }, placeOf(target), contents.entries)
+  // With how the archive's texts are to be read.
+  const kept = part(contents.entries.filter((entry) => taken.has(entry) || SETTINGS.test(entry.kind)))
   findings.push(
     ...filled.flatMap((one) => one.findings),
     ...checkRights(target, missing, places),
@@ -95,6 +91,7 @@ export function planTables(options: {
     chosen,
     created: missing.map(quoteTable),
     findings,
+    leftOut: [...part(made).leftOut, ...goneWith(made, contents, surroundings.names)],
     plan: {
       entries: kept.entries,
       before: [...makeSchemas(places.absent), ...makeRoom(living, chosen), ...restarts].map(inAnyEncoding),

@@ -193,3 +193,35 @@ test('what a table that is gone needs and the target lacks is found before', asy
     'the target lacks CONSTRAINT public.customers customers_pkey, which FK CONSTRAINT s.orders orders_customer_fkey needs',
   )
 })
+
+test('what went with a table that is made anew, and its grants, are named as left out', async () => {
+  const dump = await dumpOf(
+    'CREATE TABLE customers (id int PRIMARY KEY, name text)',
+    'CREATE TABLE orders (customer int REFERENCES customers)',
+    'CREATE VIEW names AS SELECT name FROM customers',
+    'CREATE VIEW letters AS SELECT left(name, 1) FROM names',
+    'CREATE VIEW kept AS SELECT id FROM customers',
+    'CREATE FUNCTION best() RETURNS SETOF customers LANGUAGE sql RETURN NULL::customers',
+    'CREATE SCHEMA s',
+    'CREATE STATISTICS s.both ON id, name FROM customers',
+    'CREATE PUBLICATION news FOR TABLE customers, orders',
+    'CREATE TABLE more (extra int UNIQUE) INHERITS (customers)',
+    'GRANT SELECT ON customers TO PUBLIC',
+  )
+  const selection = { tables: ['public.customers'] }
+  expect((await restore(dump, { tables: ['public.orders'] })).leftOut).toEqual([])
+  await query(target.url, 'DROP TABLE customers CASCADE', 'CREATE VIEW kept AS SELECT 1 AS id')
+  const { leftOut } = await restore(dump, selection)
+  expect(
+    leftOut.map((line) => line.replace(': it is gone like a table that it hangs on, and is not made again', '')),
+  ).toEqual([
+    'grants and revocations on 1 object(s): give and revoke them again',
+    'FUNCTION public.best()',
+    'VIEW public.names',
+    'VIEW public.letters',
+    'TABLE public.more',
+    'STATISTICS s.both',
+    'FK CONSTRAINT public.orders orders_customer_fkey',
+    'PUBLICATION TABLE public.news customers',
+  ])
+})
