@@ -1,6 +1,4 @@
 import { constants } from 'node:fs'
-import type { Bytes } from './bytes.ts'
-import { Folder } from './folder.ts'
 import { chmod, errnoOf, lstat, rename } from './system-calls.ts'
 
 const WRITABLE = constants.S_IRWXU
@@ -16,9 +14,9 @@ export async function modeToWiden(address: Buffer): Promise<number | undefined> 
 export const widen = (address: Buffer, mode: number): Promise<void> => chmod(address, mode | WRITABLE)
 
 /** Of a folder; anything else that lies there is left alone, and so is what a symlink leads to. */
-export async function giveBackMode(parent: Folder, name: Bytes, mode: number): Promise<void> {
-  const stats = await lstatOrNull(parent.at(name))
-  if (stats?.isDirectory()) await chmod(parent.at(name), mode)
+export async function giveBackMode(address: Buffer, mode: number): Promise<void> {
+  const stats = await lstatOrNull(address)
+  if (stats?.isDirectory()) await chmod(address, mode)
 }
 
 export const isEntry = async (address: Buffer): Promise<boolean> => (await lstatOrNull(address)) !== null

@@ -58,7 +58,7 @@ export async function recoverTree(root: string, id: string): Promise<'as-before'
   if (staging === null) return 'as-before'
   try {
     const state = await staging.state()
-    if (state === 'filling') {
+    if (state === 'filling' || state === 'undone') {
       await staging.remove()
       return 'as-before'
     }
@@ -70,7 +70,10 @@ export async function recoverTree(root: string, id: string): Promise<'as-before'
   }
 }
 
-/** Removes the mark of a restore whose end is known elsewhere. What must still be rolled forward stays. May run twice. */
+/**
+ * Removes the mark of a restore whose end is known elsewhere. What must still be rolled forward stays, and so does what could not be put
+ * back. May run twice.
+ */
 export async function forgetTree(root: string, id: string): Promise<void> {
   const staging = await findStaging(root, id)
   if (staging === null) return
@@ -81,9 +84,9 @@ export async function forgetTree(root: string, id: string): Promise<void> {
   }
 }
 
-/** Without a journal nothing of the root was touched, or everything was undone. */
+/** Without a journal nothing of the root was touched, or everything was undone that could be. */
 async function discardUncommitted(staging: Staging): Promise<void> {
-  if ((await staging.state()) === 'filling') await staging.remove()
+  if (['filling', 'undone'].includes(await staging.state())) await staging.remove()
 }
 
 async function commit<Report>(staging: Staging, options: TreeRestore<Report>): Promise<Report> {

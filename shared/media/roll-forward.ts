@@ -1,7 +1,7 @@
-import { mkdir, rmdir, unlink } from 'node:fs/promises'
+import { mkdir, readdir, rmdir } from 'node:fs/promises'
 import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
-import { fromText, type Bytes } from './bytes.ts'
+import { fromText, quoted } from './bytes.ts'
 import { Folder } from './folder.ts'
 import { readJournal, type Step } from './journal.ts'
 import { giveBackMode, isEntry, moveOnto, widen } from './move-entry.ts'
@@ -11,12 +11,14 @@ import { syncFileSystem } from './sync-file-system.ts'
 import { errnoOf, rename } from './system-calls.ts'
 import { TreeCursor } from './tree-cursor.ts'
 
+/** How many of those that could not be put back are told by name. */
+const NAMED = 5
+
 /** One step's three places. */
 interface Places {
   step: Step
-  parent: Folder
-  name: Bytes
-  live: Buffer
+  /** null: the folder that it belongs into is gone. */
+  live: Buffer | null
   fresh: Buffer
   old: Buffer
 }
@@ -30,31 +32,50 @@ export async function rollForward(staging: Staging): Promise<void> {
   try {
     await eachStep(staging, advance)
     // What was moved in is on the disk before the old is removed.
-    await syncFileSystem(staging.root)
+    await syncFileSystem(staging.path)
   } catch (cause) {
-    await undo(staging, cause)
-    throw failed(staging, cause, 'everything is as it was')
+    throw failed(staging, cause, await undo(staging))
   }
   await staging.markDone()
 }
 
-async function undo(staging: Staging, failure: unknown): Promise<void> {
+/** @returns what the folder is like afterwards */
+async function undo(staging: Staging): Promise<string> {
+  const lost = { count: 0, names: [] as string[] }
   try {
-    const makesRoot = await eachStep(staging, retreat)
+    const makesRoot = await eachStep(staging, async (places) => {
+      await retreat(places)
+      if (!(await isEntry(places.old))) return
+      if (lost.count++ < NAMED) lost.names.push(quoted(places.step.path))
+    })
     if (makesRoot) await rmdir(staging.root)
     await syncFileSystem(staging.path)
-    await unlink(staging.journal)
-    await staging.sync()
+    await staging.markUndone(lost.count > 0)
     reached('media-undone')
   } catch (error) {
-    const state = `it can't be undone either (${errnoOf(error) || String(error)}); ${staging.path} holds what is missing`
-    throw failed(staging, failure, state)
+    const holds = (await holdsOld(staging)) ? `; ${staging.old} holds what is missing` : ''
+    return `it can't be undone either (${errnoOf(error) || String(error)})${holds}`
   }
+  if (lost.count === 0) return 'everything is as it was'
+  const which = lost.names.join(', ') + (lost.count > NAMED ? ', …' : '')
+  return `everything is as it was but for ${lost.count} that could not be put back (${which}): ${staging.old} keeps them`
 }
 
-async function advance({ step, parent, name, live, fresh, old }: Places): Promise<void> {
+/** Where it can't be told, it may. */
+const holdsOld = (staging: Staging): Promise<boolean> =>
+  readdir(staging.old).then(
+    (names) => names.length > 0,
+    () => true,
+  )
+
+async function advance({ step, live, fresh, old }: Places): Promise<void> {
   const { kind, oldMode, newMode } = step
   const isPending = kind === 'replace' ? await isEntry(fresh) : !(await isEntry(old))
+  if (live === null) {
+    // What was moved in already has gone with its folder: whoever removed that meant it.
+    if (!isPending) return
+    throw new CofferError('RESTORE_FAILED', `the folder of ${quoted(step.path)} is gone`)
+  }
   if (isPending && (await isEntry(live))) {
     if (oldMode !== undefined && !(await isEntry(old))) await widen(live, oldMode)
     await moveAside(live, old)
@@ -63,11 +84,13 @@ async function advance({ step, parent, name, live, fresh, old }: Places): Promis
   // Whatever comes up in its place meanwhile follows the old one.
   while (isPending && kind === 'replace' && !(await moveOnto(fresh, live))) await moveAside(live, old)
   if (isPending && kind === 'replace') reached('media-new-in')
-  if (newMode !== undefined) await giveBackMode(parent, name, newMode)
+  if (newMode !== undefined) await giveBackMode(live, newMode)
 }
 
-async function retreat({ step, parent, name, live, fresh, old }: Places): Promise<void> {
+/** Leaves in `old` what has no folder any more to be put back into. */
+async function retreat({ step, live, fresh, old }: Places): Promise<void> {
   const { kind, oldMode, newMode } = step
+  if (live === null) return
   if (kind === 'replace' && !(await isEntry(fresh)) && (await isEntry(live))) {
     if (newMode !== undefined) await widen(live, newMode)
     await rename(live, fresh)
@@ -77,7 +100,7 @@ async function retreat({ step, parent, name, live, fresh, old }: Places): Promis
     await rename(old, live)
     reached('media-old-back')
   }
-  if (oldMode !== undefined) await giveBackMode(parent, name, oldMode)
+  if (oldMode !== undefined) await giveBackMode(live, oldMode)
 }
 
 /** The first one aside is the old entry; later ones were made by somebody else since, and must not take its place. */
@@ -96,8 +119,9 @@ async function eachStep(staging: Staging, act: (places: Places) => Promise<void>
     return folder
   }
   if (makesRoot) await makeRoot(staging.root)
-  const live = new TreeCursor(await openFolder(staging.root))
-  folders.defer(() => live.close())
+  const root = await unlessGone(openFolder(staging.root))
+  const live = root && new TreeCursor(root)
+  folders.defer(() => live?.close())
   const fresh = new TreeCursor(await openFolder(staging.tree))
   folders.defer(() => fresh.close())
   const old = await openFolder(staging.old)
@@ -105,11 +129,21 @@ async function eachStep(staging: Staging, act: (places: Places) => Promise<void>
   for await (const step of steps) {
     const parents = componentsOf(step.path)
     const name = parents.pop() ?? ''
-    const parent = await live.goTo(parents)
+    const parent = live && (await unlessGone(live.goTo(parents)))
     const from = (await fresh.goTo(parents)).at(name)
-    await act({ step, parent, name, live: parent.at(name), fresh: from, old: old.at(String(count++)) })
+    await act({ step, live: parent?.at(name) ?? null, fresh: from, old: old.at(String(count++)) })
   }
   return makesRoot
+}
+
+/** The application may remove folders while it is restored into, or put something else in their place. */
+async function unlessGone(opening: Promise<Folder>): Promise<Folder | null> {
+  try {
+    return await opening
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error))) return null
+    throw error
+  }
 }
 
 async function makeRoot(root: string): Promise<void> {

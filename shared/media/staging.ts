@@ -14,14 +14,15 @@ const NAME = new RegExp(`^\\${PREFIX}[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`
 /** Whether a folder's name is that of a staging: a killed restore may leave one, also inside a media root. */
 export const isStagingName = (name: Bytes): boolean => NAME.test(name)
 
-export type StagingState = 'filling' | 'committed' | 'done'
+export type StagingState = 'filling' | 'committed' | 'undone' | 'done'
 
 /**
  * A hidden folder on the root's own file system, named after the restore, so that whoever comes after a crash finds it:
  *
  *     tree/     what will be moved in      old/   what was moved aside
  *     notes/    lists                      journal   the steps; there once they are committed to; `done` after the last of them,
- *                                                    until somebody else knows
+ *                                                    until somebody else knows; `undone` where `old` keeps what could not be
+ *                                                    put back, until somebody has looked at it
  */
 export class Staging {
   readonly root: string
@@ -54,9 +55,13 @@ export class Staging {
   get done(): string {
     return join(this.path, 'done')
   }
+  get undone(): string {
+    return join(this.path, 'undone')
+  }
 
   async state(): Promise<StagingState> {
     if (await isThere(this.done)) return 'done'
+    if (await isThere(this.undone)) return 'undone'
     return (await isThere(this.journal)) ? 'committed' : 'filling'
   }
 
@@ -71,21 +76,29 @@ export class Staging {
     reached('media-rolled')
   }
 
+  /** Nothing of it is in force any more; where `old` must stay, neither `clear` nor `remove` takes that. */
+  async markUndone(keepsOld: boolean): Promise<void> {
+    if (keepsOld) await rename(this.journal, this.undone)
+    else await unlink(this.journal)
+    await this.sync()
+  }
+
   /** Removes all that takes space, and leaves the mark of what it had come to. May run twice. */
   async clear(): Promise<void> {
     // A worker that was taken for dead must not remove the staging of the one that came after it.
     if (!(await this.#isStillThere())) return
-    for (const part of [this.old, this.tree, this.notes]) {
+    const spent = (await this.state()) === 'undone' ? [] : [this.old]
+    for (const part of [...spent, this.tree, this.notes]) {
       if (!(await isThere(part))) continue
       await removeTree(part)
       reached('media-removing')
     }
   }
 
-  /** Removes it with everything in it; the mark goes last. May run twice. */
+  /** Removes it with everything in it, unless `old` must stay; the mark goes last. May run twice. */
   async remove(): Promise<void> {
     await this.clear()
-    if (!(await this.#isStillThere())) return
+    if ((await this.state()) === 'undone' || !(await this.#isStillThere())) return
     for (const file of [`${this.journal}.tmp`, this.journal, this.done]) await unlink(file).catch(ignoreMissing)
     await rmdir(this.path)
     await syncParent(this.path)

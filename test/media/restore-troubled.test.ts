@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import fs from 'node:fs'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { mediaRestorer } from '../../workers/restore/restore-media.ts'
+import { scratch } from '../support/media-archives.ts'
+import { restoreInChild } from '../support/media-restore-child.ts'
+import { partOf, type StoredMedia } from '../support/media-restores.ts'
+import { storeMedia } from '../support/stored-media.ts'
+
+const place = scratch()
+afterAll(() => place[Symbol.asyncDispose]())
+
+const NAMES = ['a', 'b', 'c']
+const PATHS = NAMES.map((name) => `${name}/file`)
+
+function fill(root: string, content: string): void {
+  for (const name of NAMES) {
+    fs.mkdirSync(`${root}/${name}`, { recursive: true })
+    fs.writeFileSync(`${root}/${name}/file`, content)
+  }
+}
+
+let media: StoredMedia
+beforeAll(async () => {
+  fill(`${place.path}/in`, 'new')
+  media = await storeMedia(`${place.path}/in`, place.path)
+})
+
+function livingTree() {
+  const parent = fs.mkdtempSync(`${place.path}/parent-`)
+  const root = `${parent}/root`
+  fill(root, 'old')
+  const id = randomUUID()
+  const staging = `${parent}/.coffer-restore-${id}`
+  const state = () => PATHS.map((path) => (fs.existsSync(`${root}/${path}`) ? read(`${root}/${path}`) : 'none'))
+  return { parent, root, id, staging, state }
+}
+
+const read = (path: string) => fs.readFileSync(path, 'utf8')
+
+/** Kills a worker of its own when it has reached a step for the n-th time. */
+function killedAt({ root, id }: { root: string; id: string }, paths: string[], step: string, nth: number): void {
+  const { steps } = restoreInChild({ verb: 'restore', media, root: livingTree().root, id, paths })
+  const killAt = steps.flatMap((name, index) => (name === step ? [index + 1] : []))[nth - 1] ?? 0
+  expect(restoreInChild({ verb: 'restore', media, root, id, paths, killAt }).wasKilled).toBe(true)
+}
+
+/** What the application does at that very moment. */
+function at(step: string, act: () => void): void {
+  const listen = (message: unknown) => {
+    if ((message as { step: string }).step === step) act()
+  }
+  subscribe('coffer:step', listen)
+  onTestFinished(() => void unsubscribe('coffer:step', listen))
+}
+
+const messageOf = (answer: Promise<unknown>) => answer.then(String, (error: unknown) => (error as Error).message)
+
+describe('a folder that the application removes after the commit', () => {
+  test('does not keep the rest from being moved in where its own entry was in already', async () => {
+    const tree = livingTree()
+    killedAt(tree, PATHS, 'media-new-in', 2)
+    expect(tree.state()).toEqual(['new', 'new', 'old'])
+    fs.rmSync(`${tree.root}/a`, { recursive: true })
+    const part = partOf(media, { ...tree, paths: PATHS })
+    expect(await mediaRestorer.recover(part)).toBe('restored')
+    expect(tree.state()).toEqual(['none', 'new', 'new'])
+    await mediaRestorer.forget(part, [tree.id])
+    expect(fs.readdirSync(tree.parent)).toEqual(['root'])
+  })
+
+  test('fails the restore where its entry was still to come, and all others are put back', async () => {
+    const tree = livingTree()
+    at('media-new-in', () => fs.rmSync(`${tree.root}/c`, { recursive: true, force: true }))
+    const part = partOf(media, { ...tree, paths: PATHS })
+    const message = await messageOf(mediaRestorer.restore(part, await mediaRestorer.preflight(part)))
+    expect(message).toContain('the folder of "c/file" is gone; everything is as it was')
+    expect(tree.state()).toEqual(['old', 'old', 'none'])
+    expect(fs.readdirSync(tree.parent)).toEqual(['root'])
+    expect(await mediaRestorer.recover(part)).toBe('as-before')
+  })
+
+  test('leaves in the staging what was in it, names it, and keeps it', async () => {
+    const tree = livingTree()
+    killedAt(tree, PATHS, 'media-old-aside', 2)
+    expect(tree.state()).toEqual(['new', 'none', 'old'])
+    fs.rmSync(`${tree.root}/b`, { recursive: true })
+    const part = partOf(media, { ...tree, paths: PATHS })
+    const kept = `everything is as it was but for 1 that could not be put back ("b/file"): ${tree.staging}/old keeps them`
+    expect(await messageOf(mediaRestorer.recover(part))).toContain(kept)
+    expect(tree.state()).toEqual(['old', 'none', 'old'])
+    for (let count = 0; count < 2; count++) expect(await mediaRestorer.recover(part)).toBe('as-before')
+    await mediaRestorer.forget(part, [tree.id])
+    expect(read(`${tree.staging}/old/1`)).toBe('old')
+    expect(fs.readdirSync(tree.staging).sort()).toEqual(['old', 'undone'])
+  })
+
+  test('may be the root itself', async () => {
+    const tree = livingTree()
+    killedAt(tree, PATHS, 'media-old-aside', 1)
+    fs.rmSync(tree.root, { recursive: true })
+    const part = partOf(media, { ...tree, paths: PATHS })
+    expect(await messageOf(mediaRestorer.recover(part))).toContain(`("a/file"): ${tree.staging}/old keeps them`)
+    expect(await mediaRestorer.recover(part)).toBe('as-before')
+    expect(read(`${tree.staging}/old/0`)).toBe('old')
+  })
+})
