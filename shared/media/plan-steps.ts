@@ -1,11 +1,10 @@
-import { basename } from 'node:path'
 import { CofferError } from '../errors.ts'
 import { fromText, quoted, type Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
 import type { Step } from './journal.ts'
 import { isEntry, modeToWiden, widen } from './move-entry.ts'
 import { componentsOf } from './restore-path.ts'
-import type { Staging } from './staging.ts'
+import { isStagingName, type Staging } from './staging.ts'
 import { errnoOf, fchmod } from './system-calls.ts'
 import { TreeCursor } from './tree-cursor.ts'
 
@@ -17,18 +16,18 @@ export async function* planSteps(
 ): AsyncGenerator<Step, void, undefined> {
   const tree = await Folder.open(fromText(staging.tree))
   try {
-    if (paths === null) yield* wholeSteps(staging, live, tree)
+    if (paths === null) yield* wholeSteps(live, tree)
     else yield* partialSteps(live, tree, paths)
   } finally {
     tree.close()
   }
 }
 
-async function* wholeSteps(staging: Staging, live: Folder | null, tree: Folder): AsyncGenerator<Step, void, undefined> {
+async function* wholeSteps(live: Folder | null, tree: Folder): AsyncGenerator<Step, void, undefined> {
   for (const name of await plainNames(tree)) yield await replace(name, live?.at(name), tree.at(name))
   for (const name of live === null ? [] : await plainNames(live)) {
-    const isOwn = staging.isInside && name === fromText(basename(staging.path))
-    if (isOwn || live === null || (await isEntry(tree.at(name)))) continue
+    // What another restore keeps in its staging must not go; nothing of it is ever archived.
+    if (isStagingName(name) || live === null || (await isEntry(tree.at(name)))) continue
     const oldMode = await modeToWiden(live.at(name))
     yield { path: name, kind: 'remove', ...(oldMode !== undefined && { oldMode }) }
   }

@@ -11,7 +11,7 @@ import { syncFileSystem } from './sync-file-system.ts'
 import { errnoOf, rename } from './system-calls.ts'
 import { TreeCursor } from './tree-cursor.ts'
 
-/** How many of those that could not be put back are told by name. */
+/** How many paths of which something is kept are told by name. */
 const NAMED = 5
 
 /** One step's three places. */
@@ -41,24 +41,29 @@ export async function rollForward(staging: Staging): Promise<void> {
 
 /** @returns what the folder is like afterwards */
 async function undo(staging: Staging): Promise<string> {
-  const lost = { count: 0, names: [] as string[] }
+  const kept = { count: 0, names: [] as string[] }
   try {
     const makesRoot = await eachStep(staging, async (places) => {
       await retreat(places)
-      if (!(await isEntry(places.old))) return
-      if (lost.count++ < NAMED) lost.names.push(quoted(places.step.path))
+      if (!(await isEntry(places.old)) && !(await isEntry(beside(places.old, 1)))) return
+      if (kept.count++ < NAMED) kept.names.push(quoted(places.step.path))
     })
-    if (makesRoot) await rmdir(staging.root)
+    if (makesRoot) await rmdir(staging.root).catch(ignoreFilled)
     await syncFileSystem(staging.path)
-    await staging.markUndone(lost.count > 0)
+    await staging.markUndone(kept.count > 0)
     reached('media-undone')
   } catch (error) {
     const holds = (await holdsOld(staging)) ? `; ${staging.old} holds what is missing` : ''
     return `it can't be undone either (${errnoOf(error) || String(error)})${holds}`
   }
-  if (lost.count === 0) return 'everything is as it was'
-  const which = lost.names.join(', ') + (lost.count > NAMED ? ', …' : '')
-  return `everything is as it was but for ${lost.count} that could not be put back (${which}): ${staging.old} keeps them`
+  if (kept.count === 0) return 'everything is as it was'
+  const which = kept.names.join(', ') + (kept.count > NAMED ? ', …' : '')
+  return `everything is as it was, but ${staging.old} keeps what could not be put back, or came up meanwhile, of ${kept.count}: ${which}`
+}
+
+/** The application may have made something in the root meanwhile: then it stays. */
+function ignoreFilled(error: unknown): void {
+  if (!['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error))) throw error
 }
 
 /** Where it can't be told, it may. */
@@ -87,7 +92,7 @@ async function advance({ step, live, fresh, old }: Places): Promise<void> {
   if (newMode !== undefined) await giveBackMode(live, newMode)
 }
 
-/** Leaves in `old` what has no folder any more to be put back into. */
+/** Leaves in `old` what has no folder any more to be put back into, and beside it what had taken its name meanwhile. */
 async function retreat({ step, live, fresh, old }: Places): Promise<void> {
   const { kind, oldMode, newMode } = step
   if (live === null) return
@@ -96,7 +101,8 @@ async function retreat({ step, live, fresh, old }: Places): Promise<void> {
     await rename(live, fresh)
     reached('media-new-out')
   }
-  if ((await isEntry(old)) && !(await isEntry(live))) {
+  if (await isEntry(old)) {
+    while (await isEntry(live)) await moveAside(live, old)
     await rename(old, live)
     reached('media-old-back')
   }
@@ -106,9 +112,11 @@ async function retreat({ step, live, fresh, old }: Places): Promise<void> {
 /** The first one aside is the old entry; later ones were made by somebody else since, and must not take its place. */
 async function moveAside(live: Buffer, old: Buffer): Promise<void> {
   let place = old
-  for (let count = 1; await isEntry(place); count++) place = Buffer.concat([old, Buffer.from(`.${count}`)])
+  for (let count = 1; await isEntry(place); count++) place = beside(old, count)
   await rename(live, place)
 }
+
+const beside = (old: Buffer, count: number): Buffer => Buffer.concat([old, Buffer.from(`.${count}`)])
 
 async function eachStep(staging: Staging, act: (places: Places) => Promise<void>): Promise<boolean> {
   const { makesRoot, steps } = await readJournal(staging)

@@ -36,10 +36,6 @@ export class Staging {
     this.folder = folder
   }
 
-  /** Whether it is an entry of the root itself. */
-  get isInside(): boolean {
-    return dirname(this.path) === this.root
-  }
   get tree(): string {
     return join(this.path, 'tree')
   }
