@@ -6,11 +6,10 @@ import type { Session } from './session.ts'
 const TABLE_PARTS = new Set([
   ...['INDEX', 'CONSTRAINT', 'FK CONSTRAINT', 'DEFAULT', 'RULE', 'POLICY', 'STATISTICS', 'PUBLICATION TABLE'],
 ])
+/** Kinds of which no two may have the same name. */
+const RELATIONS = ['TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', 'INDEX']
 /** Kinds of which kind, schema and name tell one object from another. */
-const NAMED_KINDS = new Set([
-  ...['TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', 'TYPE', 'DOMAIN', 'FUNCTION', 'PROCEDURE'],
-  ...['EXTENSION', ...TABLE_PARTS],
-])
+const NAMED_KINDS = new Set([...[...RELATIONS, ...TABLE_PARTS, 'TYPE', 'DOMAIN', 'FUNCTION', 'PROCEDURE', 'EXTENSION']])
 
 /** What the database has of these kinds, as `lackedBy` asks for it. */
 export async function readNames(session: Session): Promise<Set<string>> {
@@ -51,6 +50,24 @@ export function goneWith(
   return contents.entries
     .filter((entry) => hangs(entry) && isLacked(entry))
     .map((entry) => `${titleOf(entry)}: it is gone like a table that it hangs on, and is not made again`)
+}
+
+/** Relations of the target that have the names of what these entries make: a table that was renamed keeps those of its indexes and sequences. */
+export function inTheWayOf(entries: readonly ArchiveEntry[], names: ReadonlySet<string>): string[] {
+  const tables = new Map(entries.filter(({ kind }) => kind === 'TABLE').map((entry) => [entry.dumpId, entry.name]))
+  // A constraint goes by the name of its table and its own, which its index has.
+  const nameOf = ({ kind, name, dependencies }: ArchiveEntry) => {
+    const table = dependencies
+      .map((id) => tables.get(id))
+      .find((one) => one !== undefined && name.startsWith(`${one} `))
+    return kind === 'CONSTRAINT' && table !== undefined ? name.slice(table.length + 1) : name
+  }
+  return entries
+    .filter(({ kind }) => /^(SEQUENCE|INDEX|CONSTRAINT)$/.test(kind))
+    .map((entry) => ({ schema: entry.schema, name: nameOf(entry) }))
+    .flatMap(({ schema, name }) => RELATIONS.map((kind) => ({ kind, schema, name })))
+    .filter((named) => names.has(keyOf(named)))
+    .map(({ kind, schema, name }) => `the target has another ${kind} ${schema}.${name}: rename it`)
 }
 
 /** What a database that has these names lacks of what the archive has: all but the entries themselves, and parts of what it lacks. */

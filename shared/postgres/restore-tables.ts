@@ -3,7 +3,7 @@ import type { DumpContents } from '../domain/manifest.ts'
 import type { Selection } from '../domain/selection.ts'
 import { copiedColumns, definitionOf, rowsOf, sequenceOf, type SequenceName } from './archive-tables.ts'
 import { partArchive } from './left-out.ts'
-import { goneWith, lackedBy } from './named-objects.ts'
+import { goneWith, inTheWayOf, lackedBy } from './named-objects.ts'
 import { placeOf, restoreInOneTransaction, type RestoreInPlace } from './restore-in-place.ts'
 import { refuseFindings } from './restore-into-scratch.ts'
 import type { ArchiveContents, ArchiveEntry, ArchivePlan } from './rewrite-archive.ts'
@@ -84,6 +84,7 @@ export function planTables(options: {
     ...checkRights(target, missing, places),
     ...living.flatMap((table) => [...checkLiving(table, chosen), ...(target.isSuperuser ? [] : checkTriggers(table))]),
     ...lackedBy(made, contents, surroundings.names),
+    ...inTheWayOf(made, surroundings.names),
     ...kept.findings,
   )
   const restarts = filled.flatMap((one) => one.restarts)

@@ -225,3 +225,16 @@ test('what went with a table that is made anew, and its grants, are named as lef
     'PUBLICATION TABLE public.news customers',
   ])
 })
+
+test('indexes and sequences that a renamed table has kept are found before', async () => {
+  const dump = await dumpOf('CREATE TABLE a (id serial PRIMARY KEY, n int)', 'CREATE INDEX by_n ON a (n)')
+  await query(target.url, 'ALTER TABLE a RENAME TO a_old')
+  const selection = { tables: ['public.a'] }
+  expect((await findingsOf(dump, selection)).toSorted()).toEqual([
+    'the target has another INDEX public.a_pkey: rename it',
+    'the target has another INDEX public.by_n: rename it',
+    'the target has another SEQUENCE public.a_id_seq: rename it',
+  ])
+  await query(target.url, 'DROP TABLE a_old')
+  await restore(dump, selection)
+})
