@@ -69,9 +69,7 @@ export function planTables(options: {
   const { contents, target, expected, selection, surroundings } = options
   const { living } = surroundings
   const { chosen, findings } = selectTables(selection, expected)
-  const isLiving = (table: DumpedTable) =>
-    living.some(({ schema, name }) => schema === table.schema && name === table.name)
-  const missing = chosen.filter((table) => !isLiving(table))
+  const missing = chosen.filter((table) => !living.some((one) => quoteTable(one) === quoteTable(table)))
   const places = placesOf(missing, surroundings)
   const made = missing.flatMap((table) => definitionOf(contents, table))
   const filled = living.map((table) => fill(contents, table))
