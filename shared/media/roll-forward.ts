@@ -16,6 +16,7 @@ const NAMED = 5
 
 /** One step's three places. */
 interface Places {
+  staging: Staging
   step: Step
   /** null: the folder that it belongs into is gone. */
   live: Buffer | null
@@ -26,7 +27,7 @@ interface Places {
 /**
  * Does what the journal says: every old entry aside, every new one in. May run again after a crash anywhere, for where an entry lies says how
  * far its step has come. A step that fails undoes all of them.
- * @throws CofferError RESTORE_FAILED; the old state is back then, unless it says otherwise
+ * @throws RUN_FENCED where another has taken over; CofferError RESTORE_FAILED, the old state is back then, unless it says otherwise
  */
 export async function rollForward(staging: Staging): Promise<void> {
   try {
@@ -34,12 +35,13 @@ export async function rollForward(staging: Staging): Promise<void> {
     // What was moved in is on the disk before the old is removed.
     await syncFileSystem(staging.path)
   } catch (cause) {
+    if (cause instanceof CofferError && cause.code === 'RUN_FENCED') throw cause
     throw failed(staging, cause, await undo(staging))
   }
   await staging.markDone()
 }
 
-/** @returns what the folder is like afterwards */
+/** @returns what the folder is like afterwards @throws RUN_FENCED */
 async function undo(staging: Staging): Promise<string> {
   const kept = { count: 0, names: [] as string[] }
   try {
@@ -48,11 +50,14 @@ async function undo(staging: Staging): Promise<string> {
       if (!(await isEntry(places.old)) && !(await isEntry(beside(places.old, 1)))) return
       if (kept.count++ < NAMED) kept.names.push(quoted(places.step.path))
     })
+    await staging.requireOwn()
     if (makesRoot) await rmdir(staging.root).catch(ignoreFilled)
     await syncFileSystem(staging.path)
     await staging.markUndone(kept.count > 0)
     reached('media-undone')
   } catch (error) {
+    // What it fails on may have gone with the staging.
+    await staging.requireOwn()
     const holds = (await holdsOld(staging)) ? `; ${staging.old} holds what is missing` : ''
     return `it can't be undone either (${errnoOf(error) || String(error)})${holds}`
   }
@@ -73,7 +78,7 @@ const holdsOld = (staging: Staging): Promise<boolean> =>
     () => true,
   )
 
-async function advance({ step, live, fresh, old }: Places): Promise<void> {
+async function advance({ staging, step, live, fresh, old }: Places): Promise<void> {
   const { kind, oldMode, newMode } = step
   const isPending = kind === 'replace' ? await isEntry(fresh) : !(await isEntry(old))
   if (live === null) {
@@ -87,13 +92,28 @@ async function advance({ step, live, fresh, old }: Places): Promise<void> {
     reached('media-old-aside')
   }
   // Whatever comes up in its place meanwhile follows the old one.
-  while (isPending && kind === 'replace' && !(await moveOnto(fresh, live))) await moveAside(live, old)
+  while (isPending && kind === 'replace' && !(await moveIn(staging, fresh, live))) await moveAside(live, old)
   if (isPending && kind === 'replace') reached('media-new-in')
-  if (newMode !== undefined) await giveBackMode(live, newMode)
+  if (newMode !== undefined) await giveBack(staging, live, newMode)
+}
+
+/** @throws RUN_FENCED also where it is gone: another has moved it */
+async function moveIn(staging: Staging, fresh: Buffer, live: Buffer): Promise<boolean> {
+  await staging.requireOwn()
+  try {
+    return await moveOnto(fresh, live)
+  } catch (error) {
+    throw errnoOf(error) === 'ENOENT' && !(await isEntry(fresh)) ? staging.fenced() : error
+  }
+}
+
+async function giveBack(staging: Staging, live: Buffer, mode: number): Promise<void> {
+  await staging.requireOwn()
+  await giveBackMode(live, mode)
 }
 
 /** Leaves in `old` what has no folder any more to be put back into, and beside it what had taken its name meanwhile. */
-async function retreat({ step, live, fresh, old }: Places): Promise<void> {
+async function retreat({ staging, step, live, fresh, old }: Places): Promise<void> {
   const { kind, oldMode, newMode } = step
   if (live === null) return
   if (kind === 'replace' && !(await isEntry(fresh)) && (await isEntry(live))) {
@@ -102,11 +122,12 @@ async function retreat({ step, live, fresh, old }: Places): Promise<void> {
     reached('media-new-out')
   }
   if (await isEntry(old)) {
+    await staging.requireOwn()
     while (await isEntry(live)) await moveAside(live, old)
     await rename(old, live)
     reached('media-old-back')
   }
-  if (oldMode !== undefined) await giveBackMode(live, oldMode)
+  if (oldMode !== undefined) await giveBack(staging, live, oldMode)
 }
 
 /** The first one aside is the old entry; later ones were made by somebody else since, and must not take its place. */
@@ -118,7 +139,9 @@ async function moveAside(live: Buffer, old: Buffer): Promise<void> {
 
 const beside = (old: Buffer, count: number): Buffer => Buffer.concat([old, Buffer.from(`.${count}`)])
 
+/** Each is asked about anew: a worker that was frozen must not touch what its successor has done since. */
 async function eachStep(staging: Staging, act: (places: Places) => Promise<void>): Promise<boolean> {
+  await staging.requireOwn()
   const { makesRoot, steps } = await readJournal(staging)
   await using folders = new AsyncDisposableStack()
   const openFolder = async (path: string) => {
@@ -139,7 +162,8 @@ async function eachStep(staging: Staging, act: (places: Places) => Promise<void>
     const name = parents.pop() ?? ''
     const parent = live && (await unlessGone(live.goTo(parents)))
     const from = (await fresh.goTo(parents)).at(name)
-    await act({ step, live: parent?.at(name) ?? null, fresh: from, old: old.at(String(count++)) })
+    await staging.requireOwn()
+    await act({ staging, step, live: parent?.at(name) ?? null, fresh: from, old: old.at(String(count++)) })
   }
   return makesRoot
 }
