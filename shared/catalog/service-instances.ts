@@ -1,6 +1,6 @@
 import { CofferError } from '../errors.ts'
 import type { ServiceType } from '../domain/states.ts'
-import { violatedConstraint, type Db } from './database.ts'
+import { violatedConstraint, type Catalog, type Db } from './database.ts'
 import { isUuid, type Page, type Scope } from './scope.ts'
 
 /** A service instance as the API shows it: without its connection. */
@@ -91,22 +91,46 @@ export interface ServiceInstanceChanges {
   egress?: Egress | undefined
 }
 
-/** Takes effect with the next attempt. @throws NOT_FOUND, CONFLICT (the environment has one of this type and prefix) */
+/**
+ * Takes effect with the next attempt.
+ * @throws NOT_FOUND, CONFLICT (the environment has one of this type and prefix; a restore into its folder is under way or unfinished)
+ */
 export async function updateServiceInstance(
-  db: Db,
+  catalog: Catalog,
   id: string,
   scope: Scope,
   { prefix, connection, egress }: ServiceInstanceChanges,
 ): Promise<ServiceInstanceView> {
-  await getServiceInstance(db, id, scope)
+  await getServiceInstance(catalog, id, scope)
   await guardPrefix(prefix ?? '', () =>
-    db.query(
-      `UPDATE service_instances SET prefix = coalesce($2, prefix), connection = coalesce($3, connection), egress = coalesce($4, egress)
-        WHERE id = $1 AND deleted_at IS NULL`,
-      [id, prefix ?? null, connection ?? null, egress ?? null],
-    ),
+    catalog.transaction(async (tx) => {
+      if (connection) await requireSettled(tx, id)
+      await tx.query(
+        `UPDATE service_instances SET prefix = coalesce($2, prefix), connection = coalesce($3, connection), egress = coalesce($4, egress)
+          WHERE id = $1 AND deleted_at IS NULL`,
+        [id, prefix ?? null, connection ?? null, egress ?? null],
+      )
+    }),
   )
-  return getServiceInstance(db, id, scope)
+  return getServiceInstance(catalog, id, scope)
+}
+
+/**
+ * What a restore into a folder has left half done is found there only. A database is found again by its new password; a connection that a
+ * rebuild has lost may always be given.
+ */
+async function requireSettled(tx: Db, id: string): Promise<void> {
+  // The lock comes first, in a statement of its own, as when a restore is claimed: of the two, one begins.
+  await tx.query('SELECT 1 FROM service_instances WHERE id = $1 FOR NO KEY UPDATE', [id])
+  const [restore] = await tx.query<{ id: string }>(
+    `SELECT r.restore_id AS id FROM service_instance_restores r JOIN service_instances si ON si.id = r.service_instance_id
+      WHERE si.id = $1 AND si.type = 'STORAGE' AND si.connection IS NOT NULL
+        AND (r.state = 'RUNNING' OR r.may_have_leftovers OR (r.state = 'QUEUED' AND r.safety_backup_id IS NOT NULL)) LIMIT 1`,
+    [id],
+  )
+  if (!restore) return
+  const message = `restore ${restore.id} into this folder is under way, or has left things there to settle: wait for it, or restore into it again`
+  throw new CofferError('CONFLICT', message)
 }
 
 /** Its backups stay. @throws NOT_FOUND */

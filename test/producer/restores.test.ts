@@ -154,3 +154,19 @@ test('restores are listed by their backup, and by an environment that they go ou
   expect(await count(`environment=${row?.live ?? ''}`)).toBe(all)
   expect(await count(`environment=${row?.other ?? ''}`)).toBe(1)
 })
+
+test.each([
+  [`state = 'RUNNING'`, 409],
+  [`state = 'COMPLETED', success = 'FAILURE', ended_at = now(), may_have_leftovers = true`, 409],
+  [`state = 'COMPLETED', success = 'FAILURE', ended_at = now(), may_have_leftovers = false`, 200],
+])('the connection of a folder stays what it is while a restore into it is unsettled: %s', async (change, status) => {
+  const made = await restore(bodyOf({ service_instance: other.STORAGE }, { confirm: 'shop/test' }, 'STORAGE'))
+  expect(made.status).toBe(201)
+  await producer.catalog.query(`UPDATE service_instance_restores SET ${change} WHERE restore_id = $1`, [made.body.uuid])
+  const patched = await producer.ask('PATCH', `/apps/v3/service-instances/${other.STORAGE ?? ''}/`, {
+    body: { connection: { url: `file://${producer.place.mediaRoot}/elsewhere` } },
+  })
+  expect(patched.status).toBe(status)
+  if (status === 409) expect(patched.body).toMatchObject({ code: 'CONFLICT' })
+  await producer.catalog.query('DELETE FROM service_instance_restores WHERE restore_id = $1', [made.body.uuid])
+})
