@@ -23,14 +23,20 @@ export interface Step {
 }
 
 export interface Journal {
-  /** There was no root; it is made first. */
-  makesRoot: boolean
+  /** Of the root, which a recovery must find again; null: there was none, it is made first. */
+  rootInode: bigint | null
   steps: Iterable<Step> | AsyncIterable<Step>
 }
 
 const FORMAT = 1
 const mode = z.int().nonnegative().optional()
-const Header = z.strictObject({ format: z.literal(FORMAT), makes_root: z.boolean() })
+const Header = z.strictObject({
+  format: z.literal(FORMAT),
+  makes_root: z.boolean(),
+  /** Journals of an earlier version don't tell. */
+  root_b64: z.base64().optional(),
+  root_inode: z.string().regex(/^\d+$/).optional(),
+})
 const Line = z.strictObject({
   path_b64: z.base64(),
   kind: z.enum(['replace', 'remove']),
@@ -42,12 +48,13 @@ const Line = z.strictObject({
  * From here on the restore goes forward, whatever happens. The journal gets its name only when all of it is on the disk.
  * @throws RUN_FENCED where the staging is another's by then
  */
-export async function commitJournal(staging: Staging, { makesRoot, steps }: Journal): Promise<void> {
+export async function commitJournal(staging: Staging, { rootInode, steps }: Journal): Promise<void> {
   const pending = `${staging.journal}.tmp`
   const fd = await open(pending, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   try {
     const blocks = new BlockBuffer(64 * 1024)
-    blocks.add(encode({ format: FORMAT, makes_root: makesRoot }))
+    const root = { root_b64: Buffer.from(staging.root).toString('base64'), root_inode: rootInode?.toString() }
+    blocks.add(encode({ format: FORMAT, makes_root: rootInode === null, ...root }))
     for await (const { path, kind, oldMode, newMode } of steps) {
       blocks.add(encode({ path_b64: toBuffer(path).toString('base64'), kind, old_mode: oldMode, new_mode: newMode }))
       if (blocks.isFull) await writeFully(fd, blocks.take())
@@ -65,11 +72,21 @@ export async function commitJournal(staging: Staging, { makesRoot, steps }: Jour
   reached('media-journal-committed')
 }
 
+export interface ReadJournal {
+  makesRoot: boolean
+  root: string | null
+  rootInode: bigint | null
+  steps: AsyncGenerator<Step>
+  /** For whoever does not read all of the steps. */
+  close: () => void
+}
+
 /** @throws CofferError RESTORE_FAILED for anything but a journal */
-export async function readJournal(staging: Staging): Promise<{ makesRoot: boolean; steps: AsyncGenerator<Step> }> {
-  const lines = createInterface(createReadStream(staging.journal))[Symbol.asyncIterator]()
+export async function readJournal(staging: Staging): Promise<ReadJournal> {
+  const input = createReadStream(staging.journal)
+  const lines = createInterface(input)[Symbol.asyncIterator]()
   const first = await lines.next()
-  const { makes_root: makesRoot } = parse(staging, Header, first.done ? '' : first.value)
+  const header = parse(staging, Header, first.done ? '' : first.value)
   async function* steps(): AsyncGenerator<Step> {
     for await (const line of { [Symbol.asyncIterator]: () => lines }) {
       const { path_b64, kind, old_mode: oldMode, new_mode: newMode } = parse(staging, Line, line)
@@ -77,7 +94,13 @@ export async function readJournal(staging: Staging): Promise<{ makesRoot: boolea
       yield { path, kind, ...(oldMode !== undefined && { oldMode }), ...(newMode !== undefined && { newMode }) }
     }
   }
-  return { makesRoot, steps: steps() }
+  return {
+    makesRoot: header.makes_root,
+    root: header.root_b64 === undefined ? null : Buffer.from(header.root_b64, 'base64').toString(),
+    rootInode: header.root_inode === undefined ? null : BigInt(header.root_inode),
+    steps: steps(),
+    close: () => void input.destroy(),
+  }
 }
 
 const encode = (line: unknown) => Buffer.from(`${JSON.stringify(line)}\n`)

@@ -2,7 +2,7 @@ import { CofferError } from '../errors.ts'
 import { reached } from '../steps.ts'
 import { fromText, quoted, type Bytes } from './bytes.ts'
 import { Folder } from './folder.ts'
-import { commitJournal } from './journal.ts'
+import { commitJournal, readJournal } from './journal.ts'
 import { mountsInTheWay } from './mounts.ts'
 import { planSteps } from './plan-steps.ts'
 import { rollForward } from './roll-forward.ts'
@@ -52,6 +52,7 @@ export async function restoreTree<Report>(
 /**
  * Finishes what a killed restore had committed to, or removes what it had staged. May be killed and run again, with the same answer.
  * @returns what the folder holds now
+ * @throws CofferError CONFLICT where what was committed to is about another folder, RESTORE_FAILED as `restoreTree` does
  */
 export async function recoverTree(root: string, id: string): Promise<'as-before' | 'restored'> {
   const staging = await findStaging(root, id)
@@ -62,12 +63,33 @@ export async function recoverTree(root: string, id: string): Promise<'as-before'
       await staging.remove()
       return 'as-before'
     }
-    if (state === 'committed') await rollForward(staging)
+    if (state === 'committed') {
+      await requireSameRoot(staging)
+      await rollForward(staging)
+    }
     await clear(staging)
     return 'restored'
   } finally {
     staging.close()
   }
+}
+
+/**
+ * The connection, a symlink or what is mounted may lead elsewhere since: half of the steps are done in the folder that they were planned for.
+ * A root that is gone is another matter. No device is compared but that of the staging: numbers of devices change when a host starts anew.
+ */
+async function requireSameRoot(staging: Staging): Promise<void> {
+  const { root, rootInode, close } = await readJournal(staging)
+  close()
+  const live = await openIfThere(staging.root)
+  live?.close()
+  const isMoved = root !== null && root !== staging.root
+  const { ino, dev } = live?.stats ?? {}
+  const isOther = live !== null && rootInode !== null && (ino !== rootInode || dev !== staging.folder.stats.dev)
+  if (!isMoved && !isOther) return
+  const planned = isMoved ? root : `the folder that was ${staging.root} then (inode ${rootInode})`
+  const message = `${staging.path} holds half of a restore into ${planned}, not into ${staging.root}: let the connection lead there again`
+  throw new CofferError('CONFLICT', message)
 }
 
 /**
@@ -101,7 +123,7 @@ async function commit<Report>(staging: Staging, options: TreeRestore<Report>): P
     // Also what was staged must outlast a power cut now.
     await syncFileSystem(staging.path)
     await staging.requireOwn()
-    await commitJournal(staging, { makesRoot: live === null, steps: planSteps(staging, live, paths) })
+    await commitJournal(staging, { rootInode: live?.stats.ino ?? null, steps: planSteps(staging, live, paths) })
   } finally {
     live?.close()
   }

@@ -142,8 +142,9 @@ const beside = (old: Buffer, count: number): Buffer => Buffer.concat([old, Buffe
 /** Each is asked about anew: a worker that was frozen must not touch what its successor has done since. */
 async function eachStep(staging: Staging, act: (places: Places) => Promise<void>): Promise<boolean> {
   await staging.requireOwn()
-  const { makesRoot, steps } = await readJournal(staging)
+  const { makesRoot, steps, close } = await readJournal(staging)
   await using folders = new AsyncDisposableStack()
+  folders.defer(close)
   const openFolder = async (path: string) => {
     const folder = await Folder.open(fromText(path))
     folders.defer(() => folder.close())

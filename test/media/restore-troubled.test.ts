@@ -43,7 +43,7 @@ const read = (path: string) => fs.readFileSync(path, 'utf8')
 /** Kills a worker of its own when it has reached a step for the n-th time. */
 function killedAt({ root, id }: { root: string; id: string }, paths: string[], step: string, nth: number): void {
   const copy = livingTree().root
-  fs.cpSync(root, copy, { recursive: true })
+  fs.cpSync(fs.realpathSync(root), copy, { recursive: true })
   const { steps } = restoreInChild({ verb: 'restore', media, root: copy, id, paths })
   const killAt = steps.flatMap((name, index) => (name === step ? [index + 1] : []))[nth - 1] ?? 0
   expect(restoreInChild({ verb: 'restore', media, root, id, paths, killAt }).wasKilled).toBe(true)
@@ -175,5 +175,52 @@ describe('a name that the application takes again before everything is undone', 
     await mediaRestorer.restore(part, await mediaRestorer.preflight(part))
     expect(tree.state()).toEqual(['new', 'new', 'new'])
     expect(read(`${kept}/old/a/file`)).toBe('precious')
+  })
+})
+
+describe('a root that is another folder when a killed restore is recovered', () => {
+  const states = (...trees: { state: () => string[] }[]) => trees.map(({ state }) => state().join())
+
+  test('is left alone, and the rest goes into the folder that it is meant for', async () => {
+    const [tree, other] = [livingTree(), livingTree()]
+    const link = `${place.path}/link-${tree.id}`
+    fs.renameSync(other.root, `${tree.parent}/other`)
+    fs.symlinkSync(tree.root, link)
+    killedAt({ root: link, id: tree.id }, PATHS, 'media-new-in', 2)
+    fs.rmSync(link)
+    fs.symlinkSync(`${tree.parent}/other`, link)
+    const part = partOf(media, { root: link, id: tree.id, paths: PATHS })
+    const conflict = mediaRestorer.recover(part)
+    await expect(conflict).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(await messageOf(conflict)).toContain(`into ${tree.root}, not into ${tree.parent}/other: let`)
+    expect(states(tree)).toEqual(['new,new,old'])
+    expect(PATHS.map((path) => read(`${tree.parent}/other/${path}`))).toEqual(['old', 'old', 'old'])
+    fs.rmSync(link)
+    fs.symlinkSync(tree.root, link)
+    expect(await mediaRestorer.recover(part)).toBe('restored')
+    expect(states(tree)).toEqual(['new,new,new'])
+  })
+
+  test('is noticed also where it has the same path', async () => {
+    const tree = livingTree()
+    killedAt(tree, PATHS, 'media-new-in', 2)
+    fs.renameSync(tree.root, `${tree.parent}/away`)
+    fill(tree.root, 'old')
+    const part = partOf(media, { ...tree, paths: PATHS })
+    await expect(mediaRestorer.recover(part)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(states(tree)).toEqual(['old,old,old'])
+    fs.rmSync(tree.root, { recursive: true })
+    fs.renameSync(`${tree.parent}/away`, tree.root)
+    expect(await mediaRestorer.recover(part)).toBe('restored')
+    expect(states(tree)).toEqual(['new,new,new'])
+  })
+
+  test('is not asked about where the journal is of an earlier version', async () => {
+    const tree = livingTree()
+    killedAt(tree, PATHS, 'media-new-in', 2)
+    const journal = `${tree.staging}/journal`
+    fs.writeFileSync(journal, read(journal).replace(/^.*\n/, '{"format":1,"makes_root":false}\n'))
+    expect(await mediaRestorer.recover(partOf(media, { ...tree, paths: PATHS }))).toBe('restored')
+    expect(states(tree)).toEqual(['new,new,new'])
   })
 })
