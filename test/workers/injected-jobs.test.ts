@@ -110,8 +110,10 @@ test('F43 an upload whose bell is in the queue of dumps is taken from what was s
   const uuid = await upload(producer, database, await pgDump(source.url, ['--format=custom']))
   const [part] = await coffer.parts(uuid)
   await coffer.redis.flushdb()
+  // It waits for the worker, so that no bell of its own comes before it.
+  const injected = inject(coffer, 'dump', { id: part?.uuid, attempt: 1 })
   await coffer.worker({ env: { COFFER_RECONCILE_SECONDS: '600' } })
-  expect(await inject(coffer, 'dump', { id: part?.uuid, attempt: 1 })).toBe('sealed')
+  expect(await injected).toBe('sealed')
   expect(await coffer.ended(uuid)).toMatchObject({ success: 'SUCCESS', trigger: 'UPLOAD' })
   await source.drop()
 })
