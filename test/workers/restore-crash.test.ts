@@ -70,7 +70,10 @@ describe('F37 the worker of a restore over living media is killed', () => {
     await doomed.ended
     const mark = `.coffer-restore-${uuid}`
     expect(await readdir(`${coffer.folder}/media`)).toEqual([mark, 'shop'])
-    expect(await readdir(`${coffer.folder}/media/${mark}`)).toEqual(['done'])
+    expect((await readdir(`${coffer.folder}/media/${mark}`)).toSorted()).toEqual([
+      'done',
+      expect.stringMatching(/^owner-/) as string,
+    ])
 
     await coffer.worker()
     await startRestore(coffer, media.backupId, { safetyBackup: false })
