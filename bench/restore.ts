@@ -1,6 +1,6 @@
 /**
  * A restore beside `age -d | zstd -d | pg_restore` of the same artifact in the same run: `npm run bench:restore [-- <MiB> <rounds>]`. Preflight
- * and the safety backup are shown apart. Needs the programs age and zstd, and free memory of four times the size.
+ * and the safety backup are shown apart. Needs the programs age and zstd, and free memory of eight times the size.
  */
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -53,7 +53,7 @@ async function timed<T>(title: string, work: () => Promise<T>): Promise<{ second
 async function settle(): Promise<void> {
   await inDatabase(services.databaseUrl, 'CHECKPOINT')
   execFileSync('sync')
-  const touch = `const held = []; for (let mib = 0; mib < ${4 * mib}; mib++) held.push(Buffer.alloc(2 ** 20, 1))`
+  const touch = `const held = []; for (let mib = 0; mib < ${8 * mib}; mib++) held.push(Buffer.alloc(2 ** 20, 1))`
   execFileSync(process.execPath, ['--eval', touch])
 }
 
