@@ -58,7 +58,7 @@ export class Confirmation {
     const held = await connection.request(
       'HeadObject',
       key,
-      (client) => client.send(new HeadObjectCommand(target), { abortSignal: signal }).catch(notYet),
+      (client) => client.send(new HeadObjectCommand(target), { abortSignal: signal }).catch(notYet(target)),
       { signal, patienceMs: connection.timing.uploadPatienceMs },
     )
     const isSameEtag = etag === undefined || held.ETag === undefined || unquote(held.ETag) === unquote(etag)
@@ -72,12 +72,14 @@ export class Confirmation {
   }
 }
 
-/** What the store has just taken it may not show yet: asked again. */
-function notYet(error: unknown): never {
-  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } }
-  if ($metadata?.httpStatusCode !== 404) throw error
-  throw new CofferError('STORE_UNREACHABLE', 'the store does not show what it has just taken', { cause: error })
-}
+/** What the store has just taken it may not show yet: asked again. Without a cause, since the SDK's errors carry their whole request. */
+const notYet =
+  ({ Bucket, Key }: Target) =>
+  (error: unknown): never => {
+    const { $metadata } = error as { $metadata?: { httpStatusCode?: number } }
+    if ($metadata?.httpStatusCode !== 404) throw error
+    throw new CofferError('STORE_UNREACHABLE', `bucket ${Bucket} does not show ${Key}, which it has just taken`)
+  }
 
 /** The object as this write left it; null: another write's. Throws when there is none. */
 export async function headOwn(

@@ -1,7 +1,9 @@
+import { markAsUntransferable } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import { createAgeHeader, generateIdentity } from '../../shared/pipeline/age-header.ts'
 import { decryptAge, encryptAge } from '../../shared/pipeline/age-stream.ts'
 import { ByteReader } from '../../shared/pipeline/byte-reader.ts'
+import { holdBack } from '../../shared/pipeline/chunks.ts'
 import { writeToChild } from '../../shared/pipeline/child.ts'
 import { compressFrames, decompressFrames } from '../../shared/pipeline/zstd-frames.ts'
 import { CofferError } from '../../shared/errors.ts'
@@ -44,6 +46,23 @@ describe('release', () => {
     release(new Uint8Array(new SharedArrayBuffer(CHUNK)))
     expect(shared.equals(sampleBytes(3 * CHUNK))).toBe(true)
     expect(pooled.toString()).toBe('small, and cut out of a pool')
+  })
+
+  test('leaves alone what its maker lets nobody take', () => {
+    const kept = chunkOf(sampleBytes(CHUNK))
+    markAsUntransferable(kept.buffer)
+    release(kept)
+    expect(kept.equals(sampleBytes(CHUNK))).toBe(true)
+  })
+
+  test('what is held back is not given away with what goes before it', async () => {
+    const bytes = sampleBytes(2 * CHUNK - 10)
+    const given = []
+    for await (const chunk of holdBack(kept(bytes, []), CHUNK)) {
+      given.push(Buffer.from(chunk))
+      release(chunk)
+    }
+    expect(Buffer.concat(given).equals(bytes)).toBe(true)
   })
 
   test('a stream gives a chunk back when the next is asked for, not before', async () => {

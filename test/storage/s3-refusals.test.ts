@@ -3,22 +3,10 @@ import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
 import { openStore } from '../../shared/storage/open-store.ts'
 import { fromS3 } from '../../shared/storage/s3-errors.ts'
-import type { Store } from '../../shared/storage/store.ts'
 import { collect } from './conformance.ts'
-import { QUICK, startRig } from './s3-rig.ts'
+import { everyMethod, QUICK, startRig } from './s3-rig.ts'
 
 const SECRET = 'canary-secret-key'
-
-const everyMethod: [string, (store: Store) => Promise<unknown>][] = [
-  ['write', (store) => store.write('object', Readable.from([Buffer.from('bytes')]))],
-  ['read', (store) => store.read('object')],
-  ['head', (store) => store.head('object')],
-  ['delete', (store) => store.delete('object')],
-  ['list', (store) => collect(store.list(''))],
-  ['pendingUploads', (store) => collect(store.pendingUploads(''))],
-  ['abortUpload', (store) => store.abortUpload({ key: 'object', uploadId: 'x', startedAt: new Date(0) })],
-  ['check', (store) => store.check()],
-]
 
 test.each(everyMethod)(
   'F32 %s on a bucket that does not exist is STORE_REFUSED, not an empty store',

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { openStore } from '../../shared/storage/open-store.ts'
 import type { OpenStoreOptions } from '../../shared/storage/open-store.ts'
 import type { Store } from '../../shared/storage/store.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
 import type { S3Server, S3ServerOptions } from '../support/s3-server/server.ts'
+import { collect } from './conformance.ts'
 
 export const MIB = 1024 * 1024
 
@@ -40,3 +42,15 @@ export function recordSteps(key: string): string[] {
   onTestFinished(() => void unsubscribe('coffer:step', listener))
   return steps
 }
+
+/** Each with as little as it needs. */
+export const everyMethod: [string, (store: Store) => Promise<unknown>][] = [
+  ['write', (store) => store.write('object', Readable.from([Buffer.from('bytes')]))],
+  ['read', (store) => store.read('object')],
+  ['head', (store) => store.head('object')],
+  ['delete', (store) => store.delete('object')],
+  ['list', (store) => collect(store.list(''))],
+  ['pendingUploads', (store) => collect(store.pendingUploads(''))],
+  ['abortUpload', (store) => store.abortUpload({ key: 'object', uploadId: 'x', startedAt: new Date(0) })],
+  ['check', (store) => store.check()],
+]

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import type { CofferError } from '../../shared/errors.ts'
 import { openStore } from '../../shared/storage/open-store.ts'
 import { startS3Server } from '../support/s3-server/server.ts'
 import { chunked, collect } from './conformance.ts'
@@ -85,6 +87,18 @@ describe('requests', () => {
     expect(struck.struckTimes).toBe(2)
     expect(ops()).not.toContain('DeleteObject')
     expect((await buffer(await store.read('object'))).equals(bytes)).toBe(true)
+  })
+
+  test('one that it never shows is named, with nothing of the request in the error', async () => {
+    const { server, store } = await startRig({}, { timing: { uploadPatienceMs: 50 } })
+    server.fault({ op: 'HeadObject', key: 'object', kind: 'status', status: 404, code: '', times: 1_000_000 })
+    const error = await store.write('object', body(randomBytes(1000))).then(
+      () => expect.unreachable('it was written'),
+      (thrown: unknown) => thrown as CofferError,
+    )
+    expect(error).toMatchObject({ code: 'STORE_UNREACHABLE' })
+    expect(error.message).toMatch(/^bucket test-bucket does not show .*object, which it has just taken$/)
+    expect(inspect(error, { depth: Infinity, showHidden: true })).not.toMatch(/Signature=|authorization/i)
   })
 
   test('a body that turns out too large fails, and its upload is aborted', async () => {
